@@ -1,0 +1,22 @@
+//! Bartizan: what a service needs at its HTTP edges, as [tower](https://docs.rs/tower) layers and services.
+//!
+//! This crate holds no code. It re-exports the others, one per feature, for those who would rather name one dependency:
+//!
+//! | feature | module | what is in it |
+//! |---|---|---|
+//! | always | [`core`] | bodies, outcomes, rejections, the clock |
+//! | `client` | `client` | a transport over hyper, and a fluent way to call any service |
+//! | `listener` | `listener` | serving any service or axum router, with draining |
+//! | `resilience` | `resilience` | failover and timeouts |
+//! | `full` | | all of them |
+//!
+//! Every one of them is a crate of its own (`bartizan-client`, …), and depending on just that one costs just that one.
+
+pub use bartizan_core as core;
+
+#[cfg(feature = "client")]
+pub use bartizan_client as client;
+#[cfg(feature = "listener")]
+pub use bartizan_listener as listener;
+#[cfg(feature = "resilience")]
+pub use bartizan_resilience as resilience;
