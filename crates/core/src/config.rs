@@ -1,6 +1,6 @@
 //! The one error of every constructor that checks its input.
 
-use std::{error::Error, fmt};
+use std::{convert::Infallible, error::Error, fmt};
 
 use crate::BoxError;
 
@@ -78,6 +78,13 @@ impl fmt::Display for ConfigError {
             "invalid {} `{}`: expected {}",
             self.field, self.value, self.expected
         )
+    }
+}
+
+/// So that a builder takes a value that was checked before as readily as one that was not.
+impl From<Infallible> for ConfigError {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -124,10 +124,7 @@ impl FromStr for StatusSet {
     type Err = ConfigError;
 
     fn from_str(s: &str) -> Result<Self, ConfigError> {
-        let code = |text: &str| match text.trim().parse() {
-            Ok(code @ 100..=999) => Some(code),
-            _ => None,
-        };
+        let code = |text: &str| Some(text.trim().parse::<StatusCode>().ok()?.as_u16());
         s.split(',')
             .map(str::trim)
             .filter(|item| !item.is_empty())
@@ -139,6 +136,15 @@ impl FromStr for StatusSet {
                 }
             })?
             .non_empty()
+    }
+}
+
+/// The same as [`FromStr`].
+impl TryFrom<&str> for StatusSet {
+    type Error = ConfigError;
+
+    fn try_from(s: &str) -> Result<Self, ConfigError> {
+        s.parse()
     }
 }
 
