@@ -125,21 +125,20 @@ impl FromStr for BaseUrl {
     }
 }
 
-impl TryFrom<&str> for BaseUrl {
-    type Error = ConfigError;
+macro_rules! parse_from {
+    ($($ty:ty),*) => {
+        $(impl TryFrom<$ty> for BaseUrl {
+            type Error = ConfigError;
 
-    fn try_from(s: &str) -> Result<Self, ConfigError> {
-        s.parse()
-    }
+            fn try_from(s: $ty) -> Result<Self, ConfigError> {
+                s.parse()
+            }
+        })*
+    };
 }
 
-impl TryFrom<String> for BaseUrl {
-    type Error = ConfigError;
-
-    fn try_from(s: String) -> Result<Self, ConfigError> {
-        s.parse()
-    }
-}
+// Where a builder takes `impl TryInto<BaseUrl>`, these are what a program has.
+parse_from!(&str, String, &String);
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -83,11 +83,16 @@ impl StatusSet {
         self
     }
 
-    fn non_empty(self) -> Result<Self, ConfigError> {
+    /// The set, for where no status at all cannot be what was meant.
+    ///
+    /// # Errors
+    ///
+    /// If the set is empty.
+    pub fn non_empty(self) -> Result<Self, ConfigError> {
         if self.is_empty() {
             return Err(ConfigError::new(
                 "statuses",
-                "",
+                "[]",
                 format!("at least one of the {EXPECTED}"),
             ));
         }

@@ -1,1 +1,56 @@
-//! Under construction.
+//! Ways to stay up when others do not: failover between targets, and time limits.
+//!
+//! Each is a [`tower_layer::Layer`] over any service: our own transport, hyper-util's client, reqwest, a tonic channel, an axum
+//! router, or a service that never heard of HTTP. Over a service that answers, none of them allocates.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`timeout`] | gives up on a response that does not come |
+//!
+//! # What they share
+//!
+//! A layer keeps the error type of the service it wraps, and refuses a call with a [`Rejection`](bartizan_core::Rejection). So over
+//! a service whose error is [`BoxError`](bartizan_core::BoxError), or an error of yours with a `From<Rejection>`, nothing nests:
+//! [`find`](bartizan_core::find) tells who refused and why. Where the error is `Infallible`, as in axum, `.reject_with(…)` answers
+//! instead.
+//!
+//! # The order of a stack
+//!
+//! Failover above the timeout: each target gets its own time, and a target that is too slow is a target that failed.
+//!
+//! ```
+//! use bartizan_core::{Body, BoxError};
+//! use bartizan_resilience::{failover::FailoverLayer, timeout::TimeoutLayer};
+//! use http::{Request, Response};
+//! use std::time::Duration;
+//! use tower::{ServiceBuilder, ServiceExt};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), BoxError> {
+//! let client = tower::service_fn(|request: Request<Body>| async move {
+//!     if request.uri().host() == Some("slow") {
+//!         std::future::pending::<()>().await;
+//!     }
+//!     Ok::<_, BoxError>(Response::new(Body::from("hello")))
+//! });
+//!
+//! let failover = FailoverLayer::builder().target("http://slow").target("http://good").build()?;
+//! let current = failover.handle();
+//! let stack = ServiceBuilder::new()
+//!     .layer(failover)
+//!     .layer(TimeoutLayer::new(Duration::from_secs(5)))
+//!     .service(client);
+//!
+//! stack.oneshot(Request::get("/").body(Body::empty())?).await?;
+//! assert_eq!(current.name(), "http://good");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! `http` (default) adds what reads statuses and rewrites URIs. Without it the patterns are there for any protocol.
+
+pub mod failover;
+pub mod timeout;

@@ -1,1 +1,37 @@
-//! Under construction.
+//! What Bartizan's own tests are made of: scripted peers on both sides of a layer, and the laws that every layer obeys.
+//!
+//! A dev-dependency of the workspace's crates, never published. Everything here fails the test that uses it wrongly, or whose
+//! layer misbehaves, at once and by a panic that says what happened: a helper that only counts leaves it to each test to look.
+//!
+//! - [`Probe`] is the service below the layer: scripted, counted, and strict about tower's contract.
+//! - [`ControlledBody`] is a body whose every frame the test sends.
+//! - [`Loopback`] is an HTTP server on a real socket, [`RawServer`] one that need not speak HTTP, and [`refused_addr`] an address
+//!   where there is none.
+//! - [`ManualClock`] is wall time that the test sets.
+//! - [`laws`] are what every layer has to keep, and [`contract!`] writes one test for each of them.
+//! - `allocations`, with the feature of that name, counts what a closure allocates.
+
+#[cfg(feature = "allocations")]
+mod allocations;
+mod body;
+mod clock;
+mod contract;
+mod error;
+mod host;
+pub mod laws;
+mod panics;
+mod probe;
+mod server;
+mod step;
+mod wakers;
+
+#[cfg(feature = "allocations")]
+pub use self::allocations::allocations;
+pub use self::{
+    body::{BodyCounts, BodyHandle, ControlledBody},
+    clock::ManualClock,
+    error::ProbeError,
+    probe::{Probe, ProbeCounts, ProbeFuture, ProbeHandle},
+    server::{Loopback, RawServer, refused_addr},
+    step::Step,
+};

@@ -20,7 +20,7 @@ impl<I: Iterator + Unpin> futures_core::Stream for Iter<I> {
 
 fn frames(
     frames: Vec<Result<Frame<Bytes>, BoxError>>,
-) -> StreamBody<Iter<std::vec::IntoIter<Result<Frame<Bytes>, BoxError>>>> {
+) -> impl http_body::Body<Data = Bytes, Error = BoxError> + Send {
     StreamBody::new(Iter(frames.into_iter()))
 }
 

@@ -16,8 +16,8 @@ fn holds_exactly_what_was_put_in() {
 #[test]
 fn what_is_no_set_of_statuses_says_why() {
     for (text, value) in [
-        ("", ""),
-        (" , ", ""),
+        ("", "[]"),
+        (" , ", "[]"),
         ("99", "99"),
         ("1000", "1000"),
         ("502;503", "502;503"),

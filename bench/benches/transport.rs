@@ -1,0 +1,235 @@
+//! Requests over loopback: raw hyper connections, hyper-util's client, and our transport, in one run.
+//!
+//! `cargo bench -p bartizan-bench --bench transport`. The contenders take turns within every round, so that a machine whose speed
+//! drifts is as unfair to one as to the others; what counts is the ratio within a round.
+
+#![allow(clippy::print_stdout, reason = "its table is its result")]
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bartizan_client::{Protocol, Transport};
+use bartizan_core::{Body, BoxError};
+use futures_util::future::try_join_all;
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt;
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    time::Instant,
+};
+use tower::{Service, ServiceExt};
+
+const ROUNDS: usize = 15;
+const REQUESTS: usize = 4_000;
+
+fn main() {
+    let uri = serve();
+    let runtime = runtime();
+    println!("| protocol | in flight | contender | µs per request | ratio to raw hyper |");
+    println!("|---|---|---|---|---|");
+    for (name, protocol) in [("HTTP/1.1", Protocol::Http1), ("HTTP/2", Protocol::Http2)] {
+        for in_flight in [1, 64] {
+            let figures = runtime
+                .block_on(compare(protocol, &uri, in_flight))
+                .expect("loopback works");
+            for (contender, micros, ratio) in figures {
+                println!("| {name} | {in_flight} | {contender} | {micros:.1} | {ratio:.2} |");
+            }
+        }
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// A server on a thread of its own, that answers every request with two bytes.
+fn serve() -> Uri {
+    let runtime = runtime();
+    let listener = runtime
+        .block_on(TcpListener::bind("127.0.0.1:0"))
+        .expect("a free port");
+    let addr = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        runtime.block_on(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).expect("a TCP stream");
+                tokio::spawn(async move {
+                    let answer = service_fn(|_| async {
+                        Ok::<_, Infallible>(Response::new(Body::from("ok")))
+                    });
+                    let builder = auto::Builder::new(TokioExecutor::new());
+                    // A connection that ends with an error ends with its contender, at the end of a run.
+                    let _ = builder.serve_connection(TokioIo::new(stream), answer).await;
+                });
+            }
+        });
+    });
+    format!("http://{addr}/").parse().expect("a URI")
+}
+
+/// The median time of each contender, and the median of its ratios to raw hyper.
+async fn compare(
+    protocol: Protocol,
+    uri: &Uri,
+    in_flight: usize,
+) -> Result<Vec<(&'static str, f64, f64)>, BoxError> {
+    let mut legacy = Client::builder(TokioExecutor::new());
+    legacy.http2_only(matches!(protocol, Protocol::Http2));
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let legacy: Client<_, Body> = legacy.build(connector);
+    let ours: Transport = Transport::builder().protocol(protocol).build()?;
+    let raw = Raw::connect(protocol, uri, in_flight).await?;
+
+    let names = ["raw hyper", "hyper-util's client", "bartizan's transport"];
+    let mut rounds: [Vec<f64>; 3] = Default::default();
+    // The first round opens the connections and is not counted.
+    for round in 0..=ROUNDS {
+        let figures = [
+            raw.run(uri, in_flight).await?,
+            run(|| legacy.clone(), uri, in_flight).await?,
+            run(|| ours.clone(), uri, in_flight).await?,
+        ];
+        if round > 0 {
+            for (contender, figure) in rounds.iter_mut().zip(figures) {
+                contender.push(figure);
+            }
+        }
+    }
+    let ratio = |contender: &[f64]| {
+        median(
+            contender
+                .iter()
+                .zip(&rounds[0])
+                .map(|(a, raw)| a / raw)
+                .collect(),
+        )
+    };
+    Ok(names
+        .into_iter()
+        .zip(&rounds)
+        .map(|(name, figures)| (name, median(figures.clone()), ratio(figures)))
+        .collect())
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Microseconds per request, of `REQUESTS` requests by `in_flight` tasks that each wait for one before they send the next.
+async fn timed<F: Future<Output = Result<(), BoxError>>>(
+    in_flight: usize,
+    worker: impl Fn(usize, Arc<AtomicUsize>) -> F,
+) -> Result<f64, BoxError> {
+    let left = Arc::new(AtomicUsize::new(REQUESTS));
+    let started = Instant::now();
+    try_join_all((0..in_flight).map(|n| worker(n, Arc::clone(&left)))).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+    let requests = REQUESTS as f64;
+    Ok(started.elapsed().as_secs_f64() * 1e6 / requests)
+}
+
+fn take_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.checked_sub(1)
+    })
+    .is_ok()
+}
+
+async fn run<S, B>(service: impl Fn() -> S, uri: &Uri, in_flight: usize) -> Result<f64, BoxError>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
+    B: http_body::Body<Error: Into<BoxError>>,
+{
+    timed(in_flight, |_, left| {
+        let mut service = service();
+        async move {
+            while take_one(&left) {
+                let request = Request::get(uri.clone()).body(Body::empty())?;
+                let ready = service.ready().await.map_err(Into::into)?;
+                let response = ready.call(request).await.map_err(Into::into)?;
+                response.into_body().collect().await.map_err(Into::into)?;
+            }
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// hyper's connections and nothing around them: one per task for HTTP/1.1, one for all for HTTP/2.
+enum Raw {
+    Http1(Vec<tokio::sync::Mutex<http1::SendRequest<Body>>>),
+    Http2(http2::SendRequest<Body>),
+}
+
+impl Raw {
+    async fn connect(protocol: Protocol, uri: &Uri, in_flight: usize) -> Result<Self, BoxError> {
+        let addr: SocketAddr = uri.authority().ok_or("an absolute URI")?.as_str().parse()?;
+        let stream = || async move {
+            let stream = TcpStream::connect(addr).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, BoxError>(TokioIo::new(stream))
+        };
+        if matches!(protocol, Protocol::Http2) {
+            let (sender, connection) =
+                http2::handshake(TokioExecutor::new(), stream().await?).await?;
+            tokio::spawn(connection);
+            return Ok(Self::Http2(sender));
+        }
+        let mut senders = Vec::new();
+        for _ in 0..in_flight {
+            let (sender, connection) = http1::handshake(stream().await?).await?;
+            tokio::spawn(connection);
+            senders.push(tokio::sync::Mutex::new(sender));
+        }
+        Ok(Self::Http1(senders))
+    }
+
+    async fn run(&self, uri: &Uri, in_flight: usize) -> Result<f64, BoxError> {
+        let path = uri.path_and_query().ok_or("a path")?.as_str();
+        let host = uri.authority().ok_or("an absolute URI")?.as_str();
+        timed(in_flight, |n, left| async move {
+            while take_one(&left) {
+                let response: Response<Incoming> = match self {
+                    Self::Http1(senders) => {
+                        let request = Request::get(path)
+                            .header("host", host)
+                            .body(Body::empty())?;
+                        let mut sender = senders[n].lock().await;
+                        sender.ready().await?;
+                        sender.send_request(request).await?
+                    }
+                    Self::Http2(sender) => {
+                        let request = Request::get(uri.clone()).body(Body::empty())?;
+                        sender.clone().send_request(request).await?
+                    }
+                };
+                response.into_body().collect().await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,1 @@
+//! What the layers cost. The programs are in `benches/`, the figures in `README.md`.

@@ -1,0 +1,366 @@
+//! The one error of this crate.
+
+use std::{borrow::Cow, error, fmt};
+
+use bartizan_core::{BoxError, Rejection, find};
+use http::{HeaderMap, Method, Request, StatusCode, Uri, uri::Parts};
+
+/// Why a call came to nothing: it could not be built, sent, answered, or read.
+///
+/// One type for the whole crate, and for the layers of the others when they stack over a [`Transport`](crate::Transport): it is
+/// made from their [`Rejection`], so nothing is boxed between them. What happened is asked by predicates, of which more than one
+/// may hold: a connect timeout [is a timeout](Self::is_timeout), and [a failed connect](Self::is_connect), and
+/// [unsent](Self::is_unsent).
+///
+/// The message names the call and what to do; the cause is in [`source`](error::Error::source), and its text is not repeated. The
+/// query and the user information of the URI appear nowhere, as they may be secret.
+///
+/// ```
+/// use bartizan_client::{RequestExt, Transport};
+/// use std::error::Error as _;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let error = Transport::new().get("http://nowhere.invalid/users?key=secret").send().await.unwrap_err();
+/// assert!(error.is_dns() && error.is_unsent() && !error.is_timeout());
+/// assert_eq!(
+///     error.to_string(),
+///     "GET http://nowhere.invalid/users: `nowhere.invalid` does not resolve; check the name"
+/// );
+/// assert!(error.source().is_some());
+/// # }
+/// ```
+///
+/// What a layer above refuses:
+///
+/// ```
+/// use bartizan_client::Error;
+/// use bartizan_core::{Rejection, RejectionKind, find};
+///
+/// let open = Error::from(Rejection::new(RejectionKind::Open, "breaker"));
+/// assert!(open.is_unsent());
+/// assert_eq!(find::<Rejection>(&open).map(Rejection::layer), Some("breaker"));
+///
+/// let late = Error::from(Rejection::new(RejectionKind::TimedOut, "timeout"));
+/// assert!(late.is_timeout() && !late.is_unsent());
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: Cow<'static, str>,
+    call: Option<Call>,
+    response: Option<(StatusCode, HeaderMap)>,
+    source: Option<BoxError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The request is no request, or none that can be sent.
+    Builder,
+    Dns,
+    Connect,
+    ConnectTimeout,
+    /// The connection was lost, and the request is known not to have been written to it.
+    Unsent,
+    /// The connection was lost, and the peer may have acted on the request.
+    Exchange,
+    Body,
+    TooLarge,
+    Decode,
+    Status,
+    /// A layer refused. The source is its [`Rejection`].
+    Rejected,
+    /// A service that is not ours failed before it took the request.
+    NotReady,
+    /// A service that is not ours failed.
+    Service,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            call: None,
+            response: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says which call it was, unless the error knows already: the one closest to the wire knows best.
+    pub(crate) fn with_call(mut self, call: Option<Call>) -> Self {
+        self.0.call = self.0.call.or(call.map(Call::redacted));
+        self
+    }
+
+    pub(crate) fn with_response(mut self, status: StatusCode, headers: HeaderMap) -> Self {
+        self.0.response = Some((status, headers));
+        self
+    }
+
+    pub(crate) fn broken_body(source: impl Into<BoxError>) -> Self {
+        Self::new(Kind::Body, "the response body broke off").with_source(source)
+    }
+
+    /// The error of any service: ours as it is, a rejection as ours, and any other as the source of one.
+    pub(crate) fn of_service(error: BoxError, kind: Kind) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(ours) => return *ours,
+            Err(other) => other,
+        };
+        match error.downcast::<Rejection>() {
+            Ok(rejection) => Self::from(*rejection),
+            Err(other) => Self::new(
+                kind,
+                match kind {
+                    Kind::NotReady => "the service is not ready, and will not be",
+                    _ => "the service failed",
+                },
+            )
+            .with_source(other),
+        }
+    }
+
+    /// Whether there was no connection to be had: the name did not resolve, nothing answered, or not in time.
+    pub fn is_connect(&self) -> bool {
+        self.is_one_of(&[Kind::Dns, Kind::Connect, Kind::ConnectTimeout])
+    }
+
+    /// Whether the host's name does not resolve to an address.
+    pub fn is_dns(&self) -> bool {
+        self.is_one_of(&[Kind::Dns])
+    }
+
+    /// Whether time ran out: that for connecting, or the limit of a layer ([`Rejection::is_timed_out`]).
+    pub fn is_timeout(&self) -> bool {
+        self.is_one_of(&[Kind::ConnectTimeout]) || find(self).is_some_and(Rejection::is_timed_out)
+    }
+
+    /// Whether the request itself is at fault: its URI, a header, a body that cannot be serialised. It was not sent, and sending it
+    /// again would fail again.
+    pub fn is_builder(&self) -> bool {
+        self.is_one_of(&[Kind::Builder])
+    }
+
+    /// Whether reading the response body failed: it broke off, or it is [too large](Self::is_too_large).
+    pub fn is_body(&self) -> bool {
+        self.is_one_of(&[Kind::Body, Kind::TooLarge])
+    }
+
+    /// Whether the response body is larger than the [`BodyLimit`](crate::BodyLimit).
+    pub fn is_too_large(&self) -> bool {
+        self.is_one_of(&[Kind::TooLarge])
+    }
+
+    /// Whether the whole response body arrived, and is not what it was read as: text in UTF-8, JSON of that shape.
+    pub fn is_decode(&self) -> bool {
+        self.is_one_of(&[Kind::Decode])
+    }
+
+    /// Whether [`error_for_status`](crate::ResponseExt::error_for_status) made this of a 4xx or 5xx response.
+    pub fn is_status(&self) -> bool {
+        self.is_one_of(&[Kind::Status])
+    }
+
+    /// Whether it is certain that the peer never saw the request, so that sending it again cannot do anything twice.
+    ///
+    /// `false` wherever that is not known.
+    pub fn is_unsent(&self) -> bool {
+        self.is_connect()
+            || self.is_one_of(&[Kind::Builder, Kind::Unsent, Kind::NotReady])
+            || self.is_one_of(&[Kind::Rejected, Kind::Service])
+                && find(self).is_some_and(Rejection::is_unsent)
+    }
+
+    /// The status of the response that [was made an error](Self::is_status).
+    pub fn status(&self) -> Option<StatusCode> {
+        Some(self.ours().0.response.as_ref()?.0)
+    }
+
+    /// The headers of the response that [was made an error](Self::is_status), such as `Retry-After`.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        Some(&self.ours().0.response.as_ref()?.1)
+    }
+
+    /// Where the request went, without query and user information.
+    pub fn uri(&self) -> Option<&Uri> {
+        Some(&self.0.call.as_ref()?.uri)
+    }
+
+    /// The method of the request.
+    pub fn method(&self) -> Option<&Method> {
+        Some(&self.0.call.as_ref()?.method)
+    }
+
+    fn is_one_of(&self, kinds: &[Kind]) -> bool {
+        kinds.contains(&self.ours().0.kind)
+    }
+
+    /// This error, or the one of ours that a foreign layer has wrapped.
+    ///
+    /// Not one behind a rejection: of a failover whose last attempt found no connection, the others may have been sent.
+    fn ours(&self) -> &Self {
+        match (&self.0.source, self.0.kind) {
+            (Some(source), Kind::Service | Kind::NotReady)
+                if find::<Rejection>(&**source).is_none() =>
+            {
+                find(&**source).unwrap_or(self)
+            }
+            _ => self,
+        }
+    }
+}
+
+/// What a layer above says when it refuses. The rejection is the source, so [`find`] sees it.
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        let message = if rejection.is_unsent() {
+            "a layer refused the call, which was not sent"
+        } else {
+            "a layer gave up on the call"
+        };
+        Self::new(Kind::Rejected, message).with_source(rejection)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(call) = &self.0.call {
+            write!(f, "{} {}: ", call.method, call.uri)?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the headers of the response, which may be secret.
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.to_string())
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Which call an error is about.
+#[derive(Clone)]
+pub(crate) struct Call {
+    method: Method,
+    uri: Uri,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, uri: Uri) -> Self {
+        Self { method, uri }
+    }
+
+    /// Copies no text: a URI is shared bytes.
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        Self::new(request.method().clone(), request.uri().clone())
+    }
+
+    pub(crate) const fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    fn redacted(mut self) -> Self {
+        self.uri = redacted(&self.uri);
+        self
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, redacted(&self.uri))
+    }
+}
+
+/// `uri` without what may be secret: its query and its user information.
+pub(crate) fn redacted(uri: &Uri) -> Uri {
+    let mut parts = Parts::default();
+    parts.scheme = uri.scheme().cloned();
+    parts.authority =
+        uri.authority()
+            .and_then(|authority| match authority.as_str().rsplit_once('@') {
+                Some((_, host)) => host.parse().ok(),
+                None => Some(authority.clone()),
+            });
+    parts.path_and_query = match uri.query() {
+        Some(_) => uri.path().parse().ok(),
+        None => uri.path_and_query().cloned(),
+    };
+    Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// The same for text that is no URI.
+pub(crate) fn redacted_text(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, text),
+    };
+    let (authority, path) = match rest.split_once('/') {
+        Some((authority, path)) => (authority, Some(path)),
+        None => (rest, None),
+    };
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let mut redacted = String::with_capacity(text.len());
+    if let Some(scheme) = scheme {
+        redacted.push_str(scheme);
+        redacted.push_str("://");
+    }
+    redacted.push_str(host);
+    if let Some(path) = path {
+        redacted.push('/');
+        redacted.push_str(path);
+    }
+    redacted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_a_uri_are_not_shown() {
+        for (uri, shown) in [
+            ("http://h:1/a?token=secret", "http://h:1/a"),
+            ("http://me:secret@h/a", "http://h/a"),
+            ("http://me:secret@h?secret", "http://h/"),
+            ("http://h", "http://h/"),
+            ("/a?secret", "/a"),
+            ("/a", "/a"),
+            ("h:1", "h:1"),
+            ("*", "*"),
+        ] {
+            let uri: Uri = uri.parse().expect("a URI");
+            assert_eq!(redacted(&uri).to_string(), shown, "{uri}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_what_is_no_uri_are_not_shown() {
+        for (text, shown) in [
+            ("http://h o/a?secret", "http://h o/a"),
+            ("http://me:secret@h o/a#secret", "http://h o/a"),
+            ("/a b?secret", "/a b"),
+            ("a@b c", "b c"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted_text(text), shown, "{text}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What errors become on their way up a stack.
+
+use std::{error::Error as _, fmt, future, io, sync::Mutex, task::Poll};
+
+use bartizan_client::{Error, RequestBuilder, RequestExt, ResponseExt, Transport};
+use bartizan_core::{Body, BoxError, Rejection, RejectionKind, find};
+use bartizan_testing::Loopback;
+use http::{Method, Request, Response};
+use tower::{Service, ServiceBuilder, service_fn};
+
+async fn error_of<E: Into<BoxError>>(make: impl Fn() -> E + Clone) -> Error {
+    let service = service_fn(move |_: Request<Body>| future::ready(Err::<Response<()>, E>(make())));
+    let result = RequestBuilder::new(service, Method::GET, "/a").send().await;
+    result.expect_err("it always fails")
+}
+
+fn rejection(kind: RejectionKind) -> Rejection {
+    Rejection::new(kind, "a layer")
+}
+
+/// A layer's error that is not ours, around one that may be.
+#[derive(Debug)]
+struct Wrapped(BoxError);
+
+impl fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("wrapped")
+    }
+}
+
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+#[tokio::test]
+async fn ours_is_not_wrapped_again() {
+    let boxed = ServiceBuilder::new()
+        .map_err(BoxError::from)
+        .service(Transport::new());
+    let error = boxed
+        .get("http://x.invalid/")
+        .send()
+        .await
+        .expect_err("no such host");
+    assert!(error.is_dns());
+    let mut causes = std::iter::successors(error.source(), |&error| error.source());
+    assert!(causes.all(|error| !error.is::<Error>()));
+}
+
+#[tokio::test]
+async fn ours_is_seen_through_a_wrapper() {
+    let wrapping = ServiceBuilder::new()
+        .map_err(|error: Error| Wrapped(error.into()))
+        .service(Transport::new());
+    let error = wrapping
+        .get("http://x.invalid/")
+        .send()
+        .await
+        .expect_err("no such host");
+    assert!(error.is_dns() && error.is_connect() && error.is_unsent());
+    assert_eq!(
+        error.to_string(),
+        "GET http://x.invalid/: the service failed"
+    );
+}
+
+#[tokio::test]
+async fn a_rejection_is_ours_with_its_call() {
+    for (kind, is_timeout, is_unsent) in [
+        (RejectionKind::TimedOut, true, false),
+        (RejectionKind::Exhausted, false, false),
+        (RejectionKind::Open, false, true),
+        (RejectionKind::Limited, false, true),
+    ] {
+        for error in [
+            error_of(move || rejection(kind)).await,
+            error_of(move || BoxError::from(rejection(kind))).await,
+            error_of(move || Error::from(rejection(kind))).await,
+            error_of(move || Wrapped(rejection(kind).into())).await,
+            error_of(move || io::Error::other(rejection(kind))).await,
+        ] {
+            assert_eq!(error.is_timeout(), is_timeout, "{error:?}");
+            assert_eq!(error.is_unsent(), is_unsent, "{error:?}");
+            assert!(find::<Rejection>(&error).is_some());
+            assert!(error.to_string().starts_with("GET /a: "), "{error}");
+            assert!(!error.is_connect() && !error.is_builder());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_attempt_does_not_speak_for_the_others() {
+    let unconnected = Transport::new().get("http://x.invalid/").send().await;
+    let unconnected = unconnected.expect_err("no such host");
+    assert!(unconnected.is_unsent());
+    let exhausted = rejection(RejectionKind::Exhausted).with_source(unconnected);
+    let wrapped = Mutex::new(Some(Wrapped(exhausted.into())));
+    let service = service_fn(|_: Request<Body>| {
+        let error = wrapped.lock().expect("no panic").take();
+        future::ready(Err::<Response<()>, _>(error.expect("one call")))
+    });
+    let result = RequestBuilder::new(service, Method::GET, "/a").send().await;
+    let error = result.expect_err("it always fails");
+    assert!(find::<Rejection>(&error).is_some());
+    assert!(!error.is_unsent() && !error.is_connect() && !error.is_dns());
+}
+
+#[tokio::test]
+async fn any_other_error_is_the_source() {
+    let error = error_of(|| io::Error::other("broken")).await;
+    assert_eq!(error.to_string(), "GET /a: the service failed");
+    assert_eq!(error.source().expect("the cause").to_string(), "broken");
+    assert!(!error.is_unsent() && !error.is_timeout() && !error.is_connect());
+}
+
+#[tokio::test]
+async fn a_service_that_never_gets_ready_was_sent_nothing() {
+    struct NeverReady;
+
+    impl Service<Request<Body>> for NeverReady {
+        type Response = Response<()>;
+        type Error = io::Error;
+        type Future = future::Ready<io::Result<Response<()>>>;
+
+        fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::Error::other("closed")))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            panic!("it was never ready")
+        }
+    }
+
+    let result = RequestBuilder::new(NeverReady, Method::GET, "/")
+        .send()
+        .await;
+    let error = result.expect_err("never ready");
+    assert!(error.is_unsent());
+    assert_eq!(error.source().expect("the cause").to_string(), "closed");
+}
+
+#[tokio::test]
+async fn a_status_names_its_call() {
+    let server = Loopback::start(|_: Request<Body>| async {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+        response
+    })
+    .await;
+    let response = Transport::new()
+        .delete(server.uri("/a?secret"))
+        .send()
+        .await;
+    let error = response
+        .expect("a response")
+        .error_for_status()
+        .expect_err("404");
+    let message = format!(
+        "DELETE {}: the server answered 404 Not Found",
+        server.uri("/a")
+    );
+    assert_eq!(error.to_string(), message);
+}

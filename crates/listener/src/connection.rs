@@ -1,0 +1,149 @@
+//! One connection, from accepted to closed.
+
+use std::{
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use bartizan_core::{Body, BoxError};
+use http::{Request, Response};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::yield_now,
+    time,
+};
+use tower_service::Service;
+
+use crate::{
+    ConnectInfo,
+    activity::Activity,
+    body::{TrackedBody, has_content},
+    drain::Connection,
+    in_flight::InFlight,
+    io::Watched,
+};
+
+/// How long a connection without requests may take to close once it is asked to.
+///
+/// Most close at once. It is for HTTP/2, whose graceful close takes a round trip (RFC 9113 section 6.8), and it bounds two peers
+/// that hyper would wait for: one that has sent a part of a request's head, and one that never answers the ping behind a GOAWAY.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How HTTP is spoken on every connection of a listener.
+#[derive(Clone, Debug)]
+pub(crate) struct Protocol {
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    head_timeout: Option<Duration>,
+}
+
+impl Protocol {
+    pub(crate) fn new(head_timeout: Option<Duration>) -> Self {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_timeout);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            // Or there is no WebSocket over HTTP/2 (RFC 8441).
+            .enable_connect_protocol();
+        Self {
+            builder: Arc::new(builder),
+            head_timeout,
+        }
+    }
+
+    /// Serves one connection until it is closed, upgraded, or has to go.
+    pub(crate) async fn serve<I, S, RB>(
+        self,
+        io: I,
+        info: ConnectInfo,
+        connection: Arc<Connection>,
+        service: S,
+    ) where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
+        S::Error: Into<BoxError>,
+        S::Future: Send,
+        RB: http_body::Body + Send + 'static,
+        RB::Data: Send,
+        RB::Error: Into<BoxError>,
+    {
+        let activity = Arc::clone(connection.activity());
+        let (io, given_back) = Watched::new(io, Arc::clone(&activity));
+        // A clone moves in here, for requests that outlive this task.
+        let place = Arc::clone(&connection);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(info);
+            respond(service.clone(), request, InFlight::new(&place))
+        });
+        if self.speak(TokioIo::new(io), info, &activity, service).await.is_break() {
+            return;
+        }
+        // hyper has dropped the transport, unless it was upgraded.
+        let Ok(io) = given_back.await else { return };
+    }
+/// Waits for a peer that has not even said which protocol it speaks when `timeout` is over.
+///
+/// hyper's own timer starts only when that is known.
+async fn silence(timeout: Option<Duration>, activity: &Activity) {
+    if let Some(timeout) = timeout {
+        time::sleep(timeout).await;
+        if !activity.is_heard() {
+            return;
+        }
+    }
+    pending::<()>().await;
+}
+
+async fn respond<S, RB>(
+    mut service: S,
+    request: Request<Incoming>,
+    in_flight: InFlight,
+) -> Result<Response<TrackedBody<RB>>, BoxError>
+where
+    S: Service<Request<Body>, Response = Response<RB>>,
+    S::Error: Into<BoxError>,
+    RB: http_body::Body,
+{
+    let method = request.method().clone();
+    let answered = async {
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(request.map(Body::new)).await
+    };
+    match answered.await {
+        Ok(response) => {
+            let is_read = has_content(&method, response.status());
+            Ok(response.map(|body| TrackedBody::new(body, in_flight, is_read)))
+        }
+        Err(error) => {
+            in_flight.complete();
+            let error = error.into();
+            tracing::error!(
+                error = &*error as &dyn std::error::Error,
+                "the service failed: there is no response"
+            );
+            Err(error)
+        }
+    }
+}
+
+fn log(info: ConnectInfo, closed: Result<(), BoxError>) {
+    if let Err(error) = closed {
+        tracing::debug!(
+            id = %info.id(),
+            peer = %info.peer(),
+            error = &*error as &dyn std::error::Error,
+            "the connection failed"
+        );
+    }
+}

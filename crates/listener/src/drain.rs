@@ -1,0 +1,298 @@
+//! The way from serving to ended, and the count of what happened on it.
+//!
+//! No sockets and no timers: who calls what, and when, is decided in `serve` and `connection`.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::{ConnectionId, activity::Activity};
+
+/// What became of the requests that were in flight when the drain began, or came in after.
+///
+/// A request whose client went away before its response was written is in neither count, and neither is one whose service
+/// panicked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Requests that came to their own end: the response was written, or the service or its body failed.
+    ///
+    /// Written means handed to the operating system, but for the last kilobytes, which may still be in hyper's buffer.
+    pub drained: u64,
+    /// Requests that were broken off, at the deadline, by [`ShutdownHandle::cut`](crate::ShutdownHandle::cut), or because
+    /// [`Serving`](crate::Serving) was dropped.
+    pub cut: u64,
+}
+
+/// Only ever advances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(crate) enum Phase {
+    Serving,
+    Draining,
+    Cut,
+    Ended,
+}
+
+/// What a listener, its connections and its handles share.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    state: Mutex<State>,
+    /// Changed only under the lock of `state`, so that no connection is admitted between a change and its announcement.
+    phase: watch::Sender<Phase>,
+    drained: AtomicU64,
+    cut: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    accepting: bool,
+    connections: HashMap<ConnectionId, Arc<Activity>>,
+}
+
+impl Drain {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                accepting: true,
+                connections: HashMap::new(),
+            }),
+            phase: watch::Sender::new(Phase::Serving),
+            drained: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Waits until the phase is `phase` or a later one.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        let mut phases = self.phase.subscribe();
+        let reached = phases.wait_for(|now| *now >= phase).await;
+        reached.expect("the sender is in `self`");
+    }
+
+    /// Asks every connection to finish what it has, and the accept loop to stop.
+    pub(crate) fn begin(&self) {
+        self.advance(&self.lock(), Phase::Draining);
+    }
+
+    /// Asks every connection to break off.
+    pub(crate) fn cut(&self) {
+        self.advance(&self.lock(), Phase::Cut);
+    }
+
+    /// Says that no more connections will be admitted: the last one to leave ends the drain.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.accepting = false;
+        self.end_if_empty(&state);
+    }
+
+    /// Takes in a connection. It leaves when the last reference to it is dropped.
+    pub(crate) fn admit(self: &Arc<Self>, id: ConnectionId) -> Arc<Connection> {
+        let activity = Arc::new(Activity::default());
+        let mut state = self.lock();
+        activity.ask(self.phase());
+        state.connections.insert(id, Arc::clone(&activity));
+        Arc::new(Connection {
+            id,
+            activity,
+            drain: Arc::clone(self),
+        })
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        let state = self.lock();
+        state
+            .connections
+            .values()
+            .map(|activity| activity.requests())
+            .sum()
+    }
+
+    /// The counts so far; final once the phase is [`Phase::Ended`].
+    pub(crate) fn counts(&self) -> Drained {
+        Drained {
+            drained: self.drained.load(Relaxed),
+            cut: self.cut.load(Relaxed),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that runs under the lock can leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn advance(&self, state: &State, to: Phase) {
+        let advanced = self.phase.send_if_modified(|phase| {
+            let later = *phase < to;
+            if later {
+                *phase = to;
+            }
+            later
+        });
+        if advanced {
+            for activity in state.connections.values() {
+                activity.ask(to);
+            }
+        }
+    }
+
+    fn end_if_empty(&self, state: &State) {
+        if !state.accepting && state.connections.is_empty() {
+            self.advance(state, Phase::Ended);
+        }
+    }
+}
+
+/// The listener's hold on its [`Drain`]. Dropped without having served, or while it serves, it cuts everything.
+#[derive(Debug)]
+pub(crate) struct Owner(pub(crate) Arc<Drain>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.cut();
+        self.0.close();
+    }
+}
+
+/// A connection's place in the drain. Held by its task and by each of its requests, so that a drain ends after all of them.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    id: ConnectionId,
+    activity: Arc<Activity>,
+    drain: Arc<Drain>,
+}
+
+impl Connection {
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
+    }
+
+    /// Counts the end of a request: of itself, or because somebody dropped it.
+    pub(crate) fn request_ended(&self, finished: bool) {
+        if finished && self.activity.is_draining() {
+            self.drain.drained.fetch_add(1, Relaxed);
+        } else if !finished && self.activity.is_cut() {
+            self.drain.cut.fetch_add(1, Relaxed);
+        }
+        self.activity.request_ended();
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut state = self.drain.lock();
+        state.connections.remove(&self.id);
+        self.drain.end_if_empty(&state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::in_flight::InFlight;
+
+    fn admit(drain: &Arc<Drain>) -> Arc<Connection> {
+        drain.admit(ConnectionId::next())
+    }
+
+    fn finish(request: InFlight) {
+        request.complete();
+        drop(request);
+    }
+
+    #[test]
+    fn only_what_ends_during_the_drain_is_counted() {
+        let drain = Drain::new();
+        let connection = admit(&drain);
+        let (early, late) = (InFlight::new(&connection), InFlight::new(&connection));
+        assert_eq!(drain.in_flight(), 2);
+        finish(early);
+        drain.begin();
+        finish(late);
+        finish(InFlight::new(&connection));
+        assert_eq!(drain.in_flight(), 0);
+        assert_eq!(drain.counts(), Drained { drained: 2, cut: 0 });
+    }
+
+    #[test]
+    fn a_dropped_request_is_cut_only_after_the_cut() {
+        let drain = Drain::new();
+        let connection = admit(&drain);
+        let (gone, cut, finished) = (
+            InFlight::new(&connection),
+            InFlight::new(&connection),
+            InFlight::new(&connection),
+        );
+        drain.begin();
+        drop(gone);
+        drain.cut();
+        drop(cut);
+        finish(finished);
+        assert_eq!(drain.counts(), Drained { drained: 1, cut: 1 });
+    }
+
+    #[test]
+    fn ends_when_closed_and_the_last_request_has_left() {
+        let drain = Drain::new();
+        let connection = admit(&drain);
+        let request = InFlight::new(&connection);
+        drain.begin();
+        drain.close();
+        drop(connection);
+        assert_eq!(drain.phase(), Phase::Draining);
+        finish(request);
+        assert_eq!(drain.phase(), Phase::Ended);
+        assert_eq!(drain.counts(), Drained { drained: 1, cut: 0 });
+    }
+
+    #[test]
+    fn does_not_end_while_it_accepts() {
+        let drain = Drain::new();
+        drop(admit(&drain));
+        drain.begin();
+        assert_eq!(drain.phase(), Phase::Draining);
+        drain.close();
+        assert_eq!(drain.phase(), Phase::Ended);
+    }
+
+    #[test]
+    fn who_comes_late_is_told_at_once() {
+        let drain = Drain::new();
+        drain.begin();
+        assert!(admit(&drain).activity().is_draining());
+        drain.cut();
+        assert!(admit(&drain).activity().is_cut());
+    }
+
+    #[test]
+    fn never_goes_back() {
+        let drain = Drain::new();
+        drop(Owner(Arc::clone(&drain)));
+        assert_eq!(drain.phase(), Phase::Ended);
+        drain.begin();
+        drain.cut();
+        assert_eq!(drain.phase(), Phase::Ended);
+    }
+
+    #[test]
+    fn dropping_the_owner_cuts_what_is_left() {
+        let drain = Drain::new();
+        let connection = admit(&drain);
+        let request = InFlight::new(&connection);
+        drop(Owner(Arc::clone(&drain)));
+        assert_eq!(drain.phase(), Phase::Cut);
+        drop((connection, request));
+        assert_eq!(drain.phase(), Phase::Ended);
+        assert_eq!(drain.counts(), Drained { drained: 0, cut: 1 });
+    }
+}

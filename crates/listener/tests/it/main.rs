@@ -1,0 +1,8 @@
+//! The listener over real sockets.
+
+mod binding;
+mod cutting;
+mod draining;
+mod load;
+mod serving;
+mod support;

@@ -1,0 +1,267 @@
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Extension, Router, routing};
+use bartizan_core::{Body, BoxError};
+use bartizan_listener::ConnectInfo;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower::{Service, service_fn};
+
+use crate::support::{Server, bind, get, h1, h2, hello, raw, rest, text, within};
+
+/// What the service learned of the connection, and of its body.
+async fn describe(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let info = request
+        .extensions()
+        .get::<ConnectInfo>()
+        .expect("always there");
+    let is_empty = request.body().whole().is_some_and(Bytes::is_empty);
+    let text = format!("{} {} {} {is_empty}", info.id(), info.peer(), info.local());
+    Ok(Response::new(Body::from(text)))
+}
+
+#[tokio::test]
+async fn requests_know_their_connection() {
+    let server = Server::start(bind().await, service_fn(describe));
+    let (mut one, mut two) = (h1(server.addr).await, h2(server.addr).await);
+
+    let first = text(one.send_request(get("/")).await.expect("a response")).await;
+    within(one.ready()).await.expect("it is kept alive");
+    let again = text(one.send_request(get("/")).await.expect("a response")).await;
+    assert_eq!(first, again);
+    let other = text(two.send_request(get("/")).await.expect("a response")).await;
+    assert_eq!(
+        other,
+        text(two.send_request(get("/")).await.expect("a response")).await
+    );
+
+    let parts = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let (first, other) = (parts(&first), parts(&other));
+    assert_ne!(first[0], other[0], "ids are unique");
+    assert_ne!(first[1], other[1]);
+    for parts in [first, other] {
+        assert!(parts[1].starts_with("127.0.0.1:"));
+        assert_eq!(parts[2], server.addr.to_string());
+        assert_eq!(parts[3], "true", "no body is an empty body");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn request_bodies_arrive() {
+    let echo = |request: Request<Body>| async move {
+        assert!(request.body().whole().is_none(), "it is a stream");
+        Ok::<_, Infallible>(Response::new(request.into_body()))
+    };
+    let server = Server::start(bind().await, service_fn(echo));
+    let mut post = get("/").map(|_| Full::from("a body"));
+    *post.method_mut() = Method::POST;
+    let response = h1(server.addr)
+        .await
+        .send_request(post.clone())
+        .await
+        .expect("a response");
+    assert_eq!(text(response).await, "a body");
+    let response = h2(server.addr)
+        .await
+        .send_request(post)
+        .await
+        .expect("a response");
+    assert_eq!(text(response).await, "a body");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn serves_an_axum_router() {
+    let router = Router::new().route(
+        "/peer",
+        routing::get(|Extension(info): Extension<ConnectInfo>| async move {
+            info.peer().ip().to_string()
+        }),
+    );
+    let listener = bind().await;
+    let (addr, handle) = (listener.local_addr(), listener.handle());
+    let serving = tokio::spawn(listener.serve(router));
+    let mut client = h2(addr).await;
+    let response = client.send_request(get("/peer")).await.expect("a response");
+    assert_eq!(text(response).await, "127.0.0.1");
+    let response = client
+        .send_request(get("/nowhere"))
+        .await
+        .expect("a response");
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    handle.shutdown();
+    within(serving).await.expect("no panic");
+}
+
+/// May be called once it was ready, and a clone is not.
+#[derive(Default)]
+struct Reserving {
+    pending_before: bool,
+    ready: bool,
+}
+
+impl Clone for Reserving {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<Request<Body>> for Reserving {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        if !self.pending_before {
+            self.pending_before = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        let mut response = Response::new(Body::empty());
+        if !self.ready {
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        }
+        ready(Ok(response))
+    }
+}
+
+#[tokio::test]
+async fn calls_the_clone_that_it_made_ready() {
+    let server = Server::start(bind().await, Reserving::default());
+    let mut client = h1(server.addr).await;
+    for _ in 0..2 {
+        let response = client.send_request(get("/")).await.expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+        within(client.ready()).await.expect("it is kept alive");
+    }
+    let response = h2(server.addr)
+        .await
+        .send_request(get("/"))
+        .await
+        .expect("a response");
+    assert_eq!(response.status(), StatusCode::OK);
+    server.shutdown().await;
+}
+
+async fn fail_on_request(request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    match request.uri().path() {
+        "/fail" => Err("no".into()),
+        _ => Ok(Response::new(Body::empty())),
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_closes_the_connection() {
+    let server = Server::start(bind().await, service_fn(fail_on_request));
+    let mut client = raw(
+        server.addr,
+        b"GET /fail HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    )
+    .await;
+    assert_eq!(rest(&mut client).await, b"");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn over_http2_it_resets_the_stream_only() {
+    let server = Server::start(bind().await, service_fn(fail_on_request));
+    let mut client = h2(server.addr).await;
+    client
+        .send_request(get("/fail"))
+        .await
+        .expect_err("a reset");
+    let response = client.send_request(get("/")).await.expect("a response");
+    assert_eq!(response.status(), StatusCode::OK);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_error_of_readiness_is_one_of_the_service() {
+    #[derive(Clone)]
+    struct Broken;
+
+    impl Service<Request<Body>> for Broken {
+        type Response = Response<Body>;
+        type Error = BoxError;
+        type Future = Ready<Result<Response<Body>, BoxError>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+            Poll::Ready(Err("broken".into()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Self::Future {
+            ready(Ok(Response::new(Body::from("called"))))
+        }
+    }
+
+    let server = Server::start(bind().await, Broken);
+    let mut client = raw(server.addr, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!(rest(&mut client).await, b"");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_closed() {
+    let listener = bind().await.header_read_timeout(Duration::from_millis(20));
+    let server = Server::start(listener, service_fn(hello));
+    // Nothing; what may yet become HTTP/2, or a `POST`; and a part of a head.
+    for said in ["", "P", "GET / HTTP/1.1\r\nhost: localhost\r\n"] {
+        let mut client = raw(server.addr, said.as_bytes()).await;
+        assert_eq!(rest(&mut client).await, b"", "{said}");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_than_a_head_may_is_served() {
+    let slow = |_| async {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        Ok::<_, Infallible>(Response::new(Body::from("at last")))
+    };
+    let listener = bind().await.header_read_timeout(Duration::from_millis(20));
+    let server = Server::start(listener, service_fn(slow));
+    // Shorter than HTTP/2's preface.
+    let mut client = raw(server.addr, b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(rest(&mut client).await.ends_with(b"at last"));
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn connections_can_be_upgraded() {
+    let upgrade = |request: Request<Body>| async {
+        tokio::spawn(async {
+            let mut io = TokioIo::new(hyper::upgrade::on(request).await?);
+            let mut said = [0; 4];
+            io.read_exact(&mut said).await?;
+            io.write_all(&said).await?;
+            Ok::<_, BoxError>(())
+        });
+        Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header(header::CONNECTION, "upgrade")
+            .header(header::UPGRADE, "echo")
+            .body(Body::empty())
+    };
+    let server = Server::start(bind().await, service_fn(upgrade));
+    let head =
+        b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\nping";
+    let mut client = raw(server.addr, head).await;
+    let answer = rest(&mut client).await;
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    assert!(answer.ends_with(b"\r\n\r\nping"));
+    server.shutdown().await;
+}

@@ -1,0 +1,241 @@
+//! The service: it keeps the current target ready, and hands each call over to its future.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bartizan_core::{BoxError, ConfigError, Propagate, Reject, RespondWith};
+use tower_service::Service;
+
+use super::{
+    FailoverHandle, Policy,
+    future::{Course, ResponseFuture},
+    route::Route,
+};
+
+/// How a failover goes about it, whatever its targets are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) interval: Duration,
+    pub(super) return_last_response: bool,
+}
+
+impl Settings {
+    pub(super) const DEFAULT: Self = Self {
+        interval: Duration::ZERO,
+        return_last_response: false,
+    };
+}
+
+/// What all clones of one failover share.
+#[derive(Debug)]
+pub(super) struct Shared<S, P> {
+    pub(super) route: Arc<Route>,
+    pub(super) policy: Arc<P>,
+    pub(super) settings: Settings,
+    /// Never called, only cloned. Behind a lock because a service need not be `Sync`; taken when a target fails, or changes.
+    targets: Box<[Mutex<S>]>,
+}
+
+impl<S: Clone, P> Shared<S, P> {
+    pub(super) fn service(&self, target: usize) -> S {
+        self.targets[target]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// Asks its targets in turn until one answers, beginning with the one that answered last. See the [module](super).
+#[derive(Debug)]
+pub struct Failover<S, P, R = Propagate> {
+    shared: Arc<Shared<S, P>>,
+    reject: R,
+    target: usize,
+    service: S,
+    readiness: Readiness,
+}
+
+/// How far `service` has come since its last call.
+#[derive(Debug)]
+enum Readiness {
+    Unknown,
+    Ready,
+    Failed(BoxError),
+}
+
+impl<S, P> Failover<S, P> {
+    /// Starts a list of targets that are services of their own. For targets that are URLs behind one client there is
+    /// [`FailoverLayer`](super::FailoverLayer).
+    pub const fn builder(policy: P) -> FailoverBuilder<S, P> {
+        FailoverBuilder {
+            policy,
+            targets: Vec::new(),
+            settings: Settings::DEFAULT,
+        }
+    }
+}
+
+impl<S: Clone, P, R> Failover<S, P, R> {
+    /// `targets` are as many as `route` has, and at least one.
+    pub(super) fn new(
+        route: Arc<Route>,
+        targets: Vec<S>,
+        policy: Arc<P>,
+        settings: Settings,
+        reject: R,
+    ) -> Self {
+        debug_assert_eq!(route.len(), targets.len());
+        let target = route.current();
+        Self {
+            target,
+            service: targets[target].clone(),
+            readiness: Readiness::Unknown,
+            shared: Arc::new(Shared {
+                route,
+                policy,
+                settings,
+                targets: targets.into_iter().map(Mutex::new).collect(),
+            }),
+            reject,
+        }
+    }
+
+    /// Answers with what `respond` makes of the [`Rejection`](bartizan_core::Rejection), instead of failing.
+    pub fn reject_with<F>(self, respond: F) -> Failover<S, P, RespondWith<F>> {
+        Failover {
+            shared: self.shared,
+            reject: RespondWith(respond),
+            target: self.target,
+            service: self.service,
+            readiness: self.readiness,
+        }
+    }
+
+    /// Reads the current target.
+    pub fn handle(&self) -> FailoverHandle {
+        FailoverHandle::new(Arc::clone(&self.shared.route))
+    }
+
+    fn turn_to(&mut self, target: usize) {
+        self.target = target;
+        self.service = self.shared.service(target);
+        self.readiness = Readiness::Unknown;
+    }
+}
+
+impl<S: Clone, P, R: Clone> Clone for Failover<S, P, R> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            reject: self.reject.clone(),
+            target: self.target,
+            service: self.service.clone(),
+            // What `self` made ready is its own to call.
+            readiness: Readiness::Unknown,
+        }
+    }
+}
+
+impl<S, P, R, Req> Service<Req> for Failover<S, P, R>
+where
+    S: Service<Req> + Clone,
+    S::Error: Into<BoxError>,
+    P: Policy<Req, S::Response>,
+    R: Reject<S::Response, S::Error> + Clone,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, S::Future, Req, P, R>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if let Readiness::Failed(_) = self.readiness {
+            return Poll::Ready(Ok(()));
+        }
+        let current = self.shared.route.current();
+        if self.target != current && !matches!(self.readiness, Readiness::Ready) {
+            self.turn_to(current);
+        }
+        self.readiness = match ready!(self.service.poll_ready(cx)) {
+            Ok(()) => Readiness::Ready,
+            // This target has failed, which is no reason for the whole to: the call will go on to the next.
+            Err(error) => Readiness::Failed(error.into()),
+        };
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let mut course = Course::new(Arc::clone(&self.shared), self.target);
+        let state = match mem::replace(&mut self.readiness, Readiness::Unknown) {
+            Readiness::Failed(error) => {
+                // A service is not used again after its readiness failed.
+                self.turn_to(self.target);
+                course.skip(error, request)
+            }
+            Readiness::Ready | Readiness::Unknown => course.call(&mut self.service, request),
+        };
+        ResponseFuture::new(state, course, self.reject.clone())
+    }
+}
+
+/// Collects the targets of a [`Failover`] that are services of their own.
+#[derive(Debug)]
+pub struct FailoverBuilder<S, P> {
+    policy: P,
+    targets: Vec<(String, S)>,
+    settings: Settings,
+}
+
+impl<S, P> FailoverBuilder<S, P> {
+    /// Adds a target, to be asked when those before it fail. The name is for reports and the handle.
+    #[must_use]
+    pub fn target(mut self, name: impl Into<String>, service: S) -> Self {
+        self.targets.push((name.into(), service));
+        self
+    }
+
+    /// Sets how long to wait between one target's failure and asking the next. Default: not at all, because the next target is
+    /// another one, which nothing has overloaded yet.
+    #[must_use]
+    pub const fn interval(mut self, interval: Duration) -> Self {
+        self.settings.interval = interval;
+        self
+    }
+
+    /// Returns the last target's response when none is an answer, if the last target did respond, instead of a rejection.
+    #[must_use]
+    pub const fn return_last_response(mut self) -> Self {
+        self.settings.return_last_response = true;
+        self
+    }
+
+    /// The service, standing at its first target.
+    ///
+    /// # Errors
+    ///
+    /// If there is no target.
+    pub fn build(self) -> Result<Failover<S, P>, ConfigError>
+    where
+        S: Clone,
+    {
+        let (names, services): (Vec<_>, Vec<_>) = self.targets.into_iter().unzip();
+        check_count(names.len())?;
+        Ok(Failover::new(
+            Arc::new(Route::new(names)),
+            services,
+            Arc::new(self.policy),
+            self.settings,
+            Propagate,
+        ))
+    }
+}
+
+pub(super) fn check_count(targets: usize) -> Result<(), ConfigError> {
+    match targets {
+        0 => Err(ConfigError::new("targets", "[]", "at least one target")),
+        _ => Ok(()),
+    }
+}

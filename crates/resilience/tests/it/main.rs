@@ -1,0 +1,5 @@
+//! What the layers promise.
+
+mod allocations;
+mod failover;
+mod timeout;

@@ -1,0 +1,76 @@
+//! The cookbook holds together: every page is in the book and among the doctests, and every program in it exists.
+
+use std::{fs, path::Path};
+
+/// Every page, with its name.
+fn pages() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    fs::read_dir(folder)
+        .expect("the pages")
+        .map(|entry| entry.expect("a page").path())
+        .map(|path| {
+            let name = path.file_name().expect("a file").to_string_lossy();
+            let text = fs::read_to_string(&path).expect("text");
+            (name.into_owned(), text)
+        })
+        .collect()
+}
+
+#[test]
+fn every_page_is_in_the_book_and_in_the_doctests() {
+    let summary = include_str!("../src/SUMMARY.md");
+    let doctests = include_str!("../lib.rs");
+    for (name, _) in pages() {
+        if name != "SUMMARY.md" {
+            assert!(
+                summary.contains(&format!("]({name})")),
+                "{name} is not in SUMMARY.md"
+            );
+            assert!(
+                doctests.contains(&format!("\"src/{name}\"")),
+                "{name} is not in lib.rs"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_anchor_is_there() {
+    let mut anchors = 0;
+    for (name, text) in pages() {
+        for include in text.split("{{#include ").skip(1) {
+            let (target, _) = include.split_once("}}").expect("a closed include");
+            let (file, anchor) = target.split_once(':').expect("a file and an anchor");
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
+            let program = fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{name} includes {file}: {error}"));
+            for marker in ["ANCHOR", "ANCHOR_END"] {
+                let marker = format!("// {marker}: {anchor}\n");
+                assert_eq!(
+                    program.matches(&marker).count(),
+                    1,
+                    "{name}: {marker} in {file}"
+                );
+            }
+            anchors += 1;
+        }
+    }
+    assert!(anchors > 0, "the cookbook shows programs");
+}
+
+#[test]
+fn every_link_between_pages_leads_to_one() {
+    let pages = pages();
+    for (name, text) in &pages {
+        for link in text.split("](").skip(1) {
+            let (target, _) = link.split_once(')').expect("a closed link");
+            let page = target.split('#').next().unwrap_or_default();
+            if page.ends_with(".md") && !page.contains('/') {
+                assert!(
+                    pages.iter().any(|(name, _)| name == page),
+                    "{name} links to {page}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The programs of the cookbook. Run one with `cargo run --example failover`.

@@ -1,0 +1,191 @@
+//! Every program of the cookbook runs, and does what the cookbook says it does.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+/// Cargo puts the examples beside the folder of this test.
+fn program(name: &str) -> Command {
+    let mut path: PathBuf = std::env::current_exe().expect("this test is a file");
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(
+        path.exists(),
+        "{} is not there: `cargo build --examples` first",
+        path.display()
+    );
+    Command::new(path)
+}
+
+fn output(name: &str, args: &[&str]) -> Output {
+    program(name).args(args).output().expect("it starts")
+}
+
+/// What a program printed, once it has ended well.
+fn printed(name: &str, args: &[&str]) -> String {
+    let output = output(name, args);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} failed\n{text}\n{errors}");
+    text
+}
+
+/// What a program printed when it refused to run, and its exit code.
+fn refused(name: &str, args: &[&str]) -> (String, Option<i32>) {
+    let output = output(name, args);
+    (
+        String::from_utf8(output.stderr).expect("UTF-8"),
+        output.status.code(),
+    )
+}
+
+/// All of `parts`, in this order.
+fn assert_contains(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        let at = rest
+            .find(part)
+            .unwrap_or_else(|| panic!("no `{part}` where it belongs in\n{text}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+#[test]
+fn first_stack() {
+    assert_contains(
+        &printed("first_stack", &[]),
+        &["user 1 is Ada", "/v1/users/2", "404", "0 requests were cut"],
+    );
+}
+
+#[test]
+fn one_layer() {
+    assert_contains(
+        &printed("one_layer", &[]),
+        &[
+            "GET /: 200 OK",
+            "hello",
+            "GET /stuck: 504 Gateway Timeout",
+            r#""status":504"#,
+        ],
+    );
+}
+
+#[test]
+fn failover_demo() {
+    let text = printed("failover", &["--demo", "--port", "0"]);
+    assert_contains(
+        &text,
+        &[
+            "first call: GET",
+            "target 0 (http://nowhere.invalid): ",
+            "does not resolve",
+            "target 1 (http://127.0.0.1:",
+            "the limit is 5s, after 5.",
+            "target 2 (http://127.0.0.1:",
+            "answered, after ",
+            "first call: `Mock Resource is Invoked.` after 5.",
+            "second call: GET",
+            "target 2 (http://127.0.0.1:",
+            "answered first",
+            "second call: `Mock Resource is Invoked.` after ",
+        ],
+    );
+    // The second call knows the way: milliseconds, or less.
+    let second = text.lines().last().expect("a line");
+    assert!(second.ends_with("ms") || second.ends_with("µs"), "{second}");
+}
+
+#[test]
+fn failover_says_what_is_wrong_with_its_arguments() {
+    for (args, message) in [
+        (
+            &["--port", "99999"][..],
+            "error: invalid --port `99999`: expected a port from 0 to 65535",
+        ),
+        (
+            &["--port"],
+            "error: invalid --port ``: expected a port from 0 to 65535",
+        ),
+        (
+            &["--prot", "1"],
+            "error: invalid argument `--prot`: expected --port or --demo",
+        ),
+    ] {
+        let (text, code) = refused("failover", args);
+        assert_contains(&text, &[message, "usage: failover"]);
+        assert_eq!(code, Some(2));
+    }
+}
+
+#[test]
+fn failover_says_that_its_port_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let (text, code) = refused("failover", &["--port", &port]);
+    assert_contains(&text, &["error: ", &format!("127.0.0.1:{port}"), "in use"]);
+    assert_eq!(code, Some(1));
+}
+
+/// A program that is ended with its test, whatever becomes of that.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn failover_finishes_what_it_began_when_it_is_interrupted() {
+    let mut child = Running(
+        program("failover")
+            .args(["--port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts"),
+    );
+    let mut lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
+    let mut line_with = |part: &str| {
+        lines
+            .by_ref()
+            .map(|line| line.expect("UTF-8"))
+            .find(|line| line.contains(part))
+            .unwrap_or_else(|| panic!("it ended without `{part}`"))
+    };
+    let url = line_with("try: curl");
+    let (_, addr) = url.split_once("http://").expect("a URL");
+    let (addr, _) = addr.split_once('/').expect("a path");
+
+    let mut call = TcpStream::connect(addr).expect("it listens");
+    write!(call, "GET /fo HTTP/1.1\r\nhost: {addr}\r\n\r\n").expect("it reads");
+    // From here on the call is under way, and stays so for five seconds.
+    line_with("GET /fo");
+    let interrupted = Command::new("kill")
+        .args(["-INT", &child.0.id().to_string()])
+        .status()
+        .expect("kill is there");
+    assert!(interrupted.success());
+
+    let mut response = String::new();
+    call.read_to_string(&mut response)
+        .expect("a response, and the end");
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(
+        response.ends_with("Mock Resource is Invoked."),
+        "{response}"
+    );
+    assert_eq!(
+        line_with("drained"),
+        "drained: 1 requests finished, 0 were cut"
+    );
+    assert!(child.0.wait().expect("it ends").success());
+}

@@ -1,0 +1,5 @@
+//! Stacks across crates, over real sockets.
+
+mod composition;
+mod failover;
+mod proxy;

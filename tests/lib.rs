@@ -1,0 +1,1 @@
+//! Stacks across crates, over real sockets. The tests are in `it/`.
