@@ -22,9 +22,8 @@ async fn over_hyper_utils_client() {
         .build();
     let stack = ServiceBuilder::new()
         .layer(failover.expect("a URL"))
-        .layer(TimeoutLayer::new(Duration::from_secs(30)))
-        // hyper-util's error is its own: boxed, it can be made from a rejection.
-        .map_err(BoxError::from)
+        // hyper-util's error is its own, and cannot be made from a rejection.
+        .layer(TimeoutLayer::new(Duration::from_secs(30)).box_errors())
         .service(client);
     let response = stack.get("/").send().await.expect("an answer");
     assert_eq!(response.text().await.expect("a body"), "hello");

@@ -22,7 +22,7 @@ use std::{
 };
 
 use bartizan_core::{
-    BaseUrl, ConfigError, Propagate, Reject, Rejection, RejectionKind, RespondWith,
+    BaseUrl, BoxErrors, ConfigError, Propagate, Reject, Rejection, RejectionKind, RespondWith,
 };
 use http::Request;
 use pin_project_lite::pin_project;
@@ -104,6 +104,15 @@ impl<R> BaseUrlLayer<R> {
             reject: RespondWith(respond),
         }
     }
+
+    /// Fails with a [`BoxError`](bartizan_core::BoxError), over a service whose own error cannot be made from a [`Rejection`]:
+    /// those of reqwest, tonic and hyper-util.
+    pub fn box_errors(self) -> BaseUrlLayer<BoxErrors> {
+        BaseUrlLayer {
+            base: self.base,
+            reject: BoxErrors,
+        }
+    }
 }
 
 impl<S, R: Clone> Layer<S> for BaseUrlLayer<R> {
@@ -143,14 +152,16 @@ impl<S, R> BaseUrlService<S, R> {
 impl<S, R, B> Service<Request<B>> for BaseUrlService<S, R>
 where
     S: Service<Request<B>>,
-    R: Reject<S::Response, S::Error>,
+    R: Reject<S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
-    type Error = S::Error;
-    type Future = BaseUrlFuture<S::Future, Result<S::Response, S::Error>>;
+    type Error = R::Error;
+    type Future = BaseUrlFuture<S::Future, R>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), R::Error>> {
+        self.inner
+            .poll_ready(cx)
+            .map_err(|error| self.reject.pass(error))
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
@@ -160,18 +171,22 @@ where
                 Ok(uri) => *request.uri_mut() = uri,
                 Err(error) => {
                     let rejection = Rejection::new(RejectionKind::Unsendable, "base_url");
-                    return BaseUrlFuture {
-                        state: State::Rejected {
-                            result: Some(self.reject.reject(rejection.with_source(error))),
-                        },
-                    };
+                    return self.future(State::Rejected {
+                        rejection: Some(rejection.with_source(error)),
+                    });
                 }
             }
         }
+        let future = self.inner.call(request);
+        self.future(State::Called { future })
+    }
+}
+
+impl<S, R: Clone> BaseUrlService<S, R> {
+    fn future<F>(&self, state: State<F>) -> BaseUrlFuture<F, R> {
         BaseUrlFuture {
-            state: State::Called {
-                future: self.inner.call(request),
-            },
+            state,
+            reject: self.reject.clone(),
         }
     }
 }
@@ -180,34 +195,43 @@ pin_project! {
     /// The response future of a [`BaseUrlService`].
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
-    pub struct BaseUrlFuture<F, T> {
+    pub struct BaseUrlFuture<F, R> {
         #[pin]
-        state: State<F, T>,
+        state: State<F>,
+        reject: R,
     }
 }
 
 pin_project! {
     #[derive(Debug)]
     #[project = StateProj]
-    enum State<F, T> {
+    enum State<F> {
         Called {
             #[pin]
             future: F,
         },
         Rejected {
-            result: Option<T>,
+            rejection: Option<Rejection>,
         },
     }
 }
 
-impl<F: Future> Future for BaseUrlFuture<F, F::Output> {
-    type Output = F::Output;
+impl<F, R, Res, Err> Future for BaseUrlFuture<F, R>
+where
+    F: Future<Output = Result<Res, Err>>,
+    R: Reject<Res, Err>,
+{
+    type Output = Result<Res, R::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Called { future } => future.poll(cx),
-            StateProj::Rejected { result } => {
-                Poll::Ready(result.take().expect("polled after completion"))
+        let this = self.project();
+        match this.state.project() {
+            StateProj::Called { future } => {
+                future.poll(cx).map_err(|error| this.reject.pass(error))
+            }
+            StateProj::Rejected { rejection } => {
+                let rejection = rejection.take().expect("polled after completion");
+                Poll::Ready(this.reject.reject(rejection))
             }
         }
     }

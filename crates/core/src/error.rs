@@ -32,15 +32,16 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
     }
 }
 
-/// What `error` is, seen through the one box that hides it.
+/// Sees the error in a value of a type that it knows. `None` for every other type.
 ///
-/// Layers are generic over their error, and no trait covers both "an error" and "a boxed error": `BoxError` is no `Error` itself.
-/// So this looks whether `E` is one of the two types that our own stacks carry, and answers `None` for every other.
-pub(crate) fn known<E: 'static>(error: &E) -> Option<&(dyn Error + 'static)> {
-    let any: &dyn Any = error;
-    if let Some(boxed) = any.downcast_ref::<BoxError>() {
-        return Some(&**boxed);
-    }
-    any.downcast_ref::<crate::Rejection>()
-        .map(|rejection| rejection as &(dyn Error + 'static))
+/// Layers are generic over their error, and no trait covers both "an error" and "a boxed error": `BoxError` is no `Error` itself. So
+/// whoever needs to look inside keeps a list of the types to try.
+pub(crate) type See = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;
+
+pub(crate) fn see<E: Error + 'static>(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    error.downcast_ref::<E>().map(|error| error as _)
+}
+
+pub(crate) fn see_boxed(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    error.downcast_ref::<BoxError>().map(|error| &**error as _)
 }

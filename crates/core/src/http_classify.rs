@@ -1,12 +1,17 @@
 //! The classification of HTTP calls by status.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    any::Any,
+    error::Error,
+    time::{Duration, SystemTime},
+};
 
 use http::{HeaderMap, Response, StatusCode, header};
 
 use crate::{
-    Classify, Clock, IntactBody, Outcome, Rejection, StatusSet, Verdict, clock::SharedClock, error,
-    find,
+    Classify, Clock, IntactBody, Outcome, Rejection, StatusSet, Verdict,
+    clock::SharedClock,
+    error::{See, find, see, see_boxed},
 };
 
 /// Classifies HTTP calls: by status at the head, and by whether the body arrived at its end.
@@ -40,6 +45,7 @@ pub struct HttpClassify {
     failures: StatusSet,
     throttled: StatusSet,
     clock: SharedClock,
+    errors: Vec<See>,
 }
 
 impl HttpClassify {
@@ -49,6 +55,7 @@ impl HttpClassify {
             failures: StatusSet::SERVER_ERRORS,
             throttled: StatusSet::EMPTY.with(StatusCode::TOO_MANY_REQUESTS),
             clock: SharedClock::new(crate::SystemClock),
+            errors: vec![see_boxed, see::<Rejection>],
         }
     }
 
@@ -71,6 +78,19 @@ impl HttpClassify {
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = SharedClock::new(clock);
         self
+    }
+
+    /// Looks for a [`Rejection`] in errors of type `E` too: an error of yours that can be made from one, or that of
+    /// `bartizan-client`. `BoxError` and `Rejection` itself are looked into anyway. In any other type a rejection is not seen, and
+    /// counts as a failure of the peer.
+    #[must_use]
+    pub fn look_into<E: Error + 'static>(mut self) -> Self {
+        self.errors.push(see::<E>);
+        self
+    }
+
+    fn rejection<'a>(&self, error: &'a dyn Any) -> Option<&'a Rejection> {
+        self.errors.iter().find_map(|see| see(error)).and_then(find)
     }
 }
 
@@ -97,7 +117,7 @@ impl<Req, B, E: 'static> Classify<Req, Response<B>, E> for HttpClassify {
                 })
             }
             Ok(_) => Verdict::AtEnd(IntactBody(Outcome::Success)),
-            Err(error) => Verdict::Now(match error::known(error).and_then(find::<Rejection>) {
+            Err(error) => Verdict::Now(match self.rejection(error) {
                 Some(rejection) if rejection.is_unsent() => Outcome::Ignored,
                 _ => Outcome::Failure,
             }),

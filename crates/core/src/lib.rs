@@ -35,7 +35,7 @@ pub use self::{
     config::ConfigError,
     error::{BoxError, find},
     http_classify::HttpClassify,
-    rejection::{Propagate, Reject, Rejection, RejectionKind, RespondWith},
+    rejection::{BoxErrors, Propagate, Reject, Rejection, RejectionKind, RespondWith},
     replay::Replay,
     status_set::StatusSet,
 };

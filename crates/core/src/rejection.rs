@@ -10,8 +10,9 @@ use crate::BoxError;
 /// A layer of our own refused a call, or gave up on it: which kind of refusal, by which layer, and when to come back.
 ///
 /// Layers keep the error of the service they wrap, and ask only that it can be made from a `Rejection`. [`BoxError`] can, so it
-/// just works; an error type of yours can by one `From`. Where a service cannot fail at all, as in axum, `.reject_with(…)` turns
-/// the rejection into a response instead: see [`Rejection::into_response`].
+/// just works; an error type of yours can by one `From`. Over somebody else's error, `.box_errors()` makes it a `BoxError`. Where a
+/// service cannot fail at all, as in axum, `.reject_with(…)` turns the rejection into a response instead: see
+/// [`Rejection::into_response`].
 ///
 /// ```
 /// use bartizan_core::{BoxError, Rejection, RejectionKind, find};
@@ -196,14 +197,21 @@ impl Error for Rejection {
 
 /// What becomes of a [`Rejection`]: an error, or a response.
 ///
-/// Layers take one as their last type parameter, [`Propagate`] unless `.reject_with(…)` sets another.
+/// Layers take one as their last type parameter: [`Propagate`], unless `.reject_with(…)` or `.box_errors()` sets another. Their own
+/// error is [`Reject::Error`].
 pub trait Reject<Res, Err> {
+    /// The error of the layer, over a service whose error is `Err`.
+    type Error;
+
     /// Answers the call that was refused.
     ///
     /// # Errors
     ///
     /// If a rejection becomes an error.
-    fn reject(&self, rejection: Rejection) -> Result<Res, Err>;
+    fn reject(&self, rejection: Rejection) -> Result<Res, Self::Error>;
+
+    /// Passes on an error of the service.
+    fn pass(&self, error: Err) -> Self::Error;
 }
 
 /// The default [`Reject`]: the service's own error, made from the rejection.
@@ -211,8 +219,31 @@ pub trait Reject<Res, Err> {
 pub struct Propagate;
 
 impl<Res, Err: From<Rejection>> Reject<Res, Err> for Propagate {
+    type Error = Err;
+
     fn reject(&self, rejection: Rejection) -> Result<Res, Err> {
         Err(rejection.into())
+    }
+
+    fn pass(&self, error: Err) -> Err {
+        error
+    }
+}
+
+/// A [`Reject`] for services whose error cannot be made from a rejection, as those of reqwest, tonic and hyper-util cannot: both
+/// become a [`BoxError`]. What `.box_errors()` of a layer sets. An error that is boxed already is not boxed again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BoxErrors;
+
+impl<Res, Err: Into<BoxError>> Reject<Res, Err> for BoxErrors {
+    type Error = BoxError;
+
+    fn reject(&self, rejection: Rejection) -> Result<Res, BoxError> {
+        Err(rejection.into())
+    }
+
+    fn pass(&self, error: Err) -> BoxError {
+        error.into()
     }
 }
 
@@ -224,8 +255,14 @@ impl<F, Res, Err> Reject<Res, Err> for RespondWith<F>
 where
     F: Fn(Rejection) -> Res,
 {
+    type Error = Err;
+
     fn reject(&self, rejection: Rejection) -> Result<Res, Err> {
         Ok((self.0)(rejection))
+    }
+
+    fn pass(&self, error: Err) -> Err {
+        error
     }
 }
 

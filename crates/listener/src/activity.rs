@@ -76,9 +76,11 @@ impl Activity {
         self.heard.load(Relaxed)
     }
 
-    /// Says that the connection is idle: whatever was answered so far has reached the peer.
-    pub(crate) fn set_idle(&self) {
-        self.answering.store(false, Relaxed);
+    /// Takes it that what was answered so far has reached the peer, if there is nothing more to answer now.
+    pub(crate) fn settle(&self) {
+        if self.is_quiet() {
+            self.answering.store(false, Relaxed);
+        }
     }
 
     pub(crate) fn is_answering(&self) -> bool {
@@ -103,12 +105,16 @@ impl Activity {
     pub(crate) async fn dismissed(&self, farewell: Duration) {
         while !self.is_cut() {
             let changed = self.changed.notified();
-            if self.requests() > 0 || self.writing.load(SeqCst) {
+            if !self.is_quiet() {
                 changed.await;
             } else if time::timeout(farewell, changed).await.is_err() {
                 return;
             }
         }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.requests() == 0 && !self.writing.load(SeqCst)
     }
 
     fn wake_if_draining(&self) {

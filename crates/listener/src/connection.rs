@@ -28,7 +28,7 @@ use crate::{
     body::{TrackedBody, has_content},
     drain::Connection,
     in_flight::InFlight,
-    io::Watched,
+    io::{Watched, linger},
 };
 
 /// How long a connection without requests may take to close once it is asked to.
@@ -79,19 +79,69 @@ impl Protocol {
         RB::Error: Into<BoxError>,
     {
         let activity = Arc::clone(connection.activity());
-        let (io, given_back) = Watched::new(io, Arc::clone(&activity));
+        let (io, mut given_back) = Watched::new(io, Arc::clone(&activity));
         // A clone moves in here, for requests that outlive this task.
         let place = Arc::clone(&connection);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(info);
             respond(service.clone(), request, InFlight::new(&place))
         });
-        if self.speak(TokioIo::new(io), info, &activity, service).await.is_break() {
-            return;
+        let io = TokioIo::new(io);
+        let http = self.builder.serve_connection_with_upgrades(io, service);
+        {
+            let mut http = pin!(http);
+            // ## Serving => (Draining | Lingering | Closed)
+            let mut draining = pin!(async {
+                activity.draining().await;
+                // Once round the runtime, so that it learns what has arrived on a connection just accepted.
+                yield_now().await;
+            });
+            let until_drain = poll_fn(|cx| {
+                // An idle connection first looks whether a request has arrived, and serves it. A busy one goes to drain first, so
+                // that its response says `Connection: close`.
+                if !activity.is_draining() || activity.requests() == 0 {
+                    if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+                        return Poll::Ready(Some(ended));
+                    }
+                }
+                draining.as_mut().poll(cx).map(|()| None)
+            });
+            let ended = tokio::select! {
+                biased;
+                ended = until_drain => ended,
+                () = silence(self.head_timeout, &activity) => {
+                    tracing::debug!(id = %info.id(), peer = %info.peer(), "closing a connection on which nothing was said");
+                    return;
+                }
+            };
+            // ## Draining => (Lingering | Closed)
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    activity.settle();
+                    http.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        biased;
+                        ended = http => ended,
+                        () = activity.dismissed(FAREWELL) => return,
+                    }
+                }
+            };
+            log(info, ended);
         }
-        // hyper has dropped the transport, unless it was upgraded.
-        let Ok(io) = given_back.await else { return };
+        // ## Lingering => Closed
+        // hyper has dropped the transport now, unless it was upgraded.
+        if let (true, Ok(io)) = (activity.is_answering(), given_back.try_recv()) {
+            tokio::select! {
+                biased;
+                _ = time::timeout(FAREWELL, linger(io)) => {}
+                () = activity.cut() => {}
+            }
+        }
+        drop(connection);
     }
+}
+
 /// Waits for a peer that has not even said which protocol it speaks when `timeout` is over.
 ///
 /// hyper's own timer starts only when that is known.
@@ -137,8 +187,8 @@ where
     }
 }
 
-fn log(info: ConnectInfo, closed: Result<(), BoxError>) {
-    if let Err(error) = closed {
+fn log(info: ConnectInfo, ended: Result<(), BoxError>) {
+    if let Err(error) = ended {
         tracing::debug!(
             id = %info.id(),
             peer = %info.peer(),

@@ -12,8 +12,8 @@
 //!
 //! A layer keeps the error type of the service it wraps, and refuses a call with a [`Rejection`](bartizan_core::Rejection). So over
 //! a service whose error is [`BoxError`](bartizan_core::BoxError), or an error of yours with a `From<Rejection>`, nothing nests:
-//! [`find`](bartizan_core::find) tells who refused and why. Where the error is `Infallible`, as in axum, `.reject_with(…)` answers
-//! instead.
+//! [`find`](bartizan_core::find) tells who refused and why. Over an error that is neither, `.box_errors()` makes it a `BoxError`. Where
+//! the error is `Infallible`, as in axum, `.reject_with(…)` answers instead.
 //!
 //! # The order of a stack
 //!
@@ -51,6 +51,9 @@
 //! # Features
 //!
 //! `http` (default) adds what reads statuses and rewrites URIs. Without it the patterns are there for any protocol.
+
+#[macro_use]
+mod macros;
 
 pub mod failover;
 pub mod timeout;

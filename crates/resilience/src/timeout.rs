@@ -74,7 +74,7 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{Propagate, Reject, Rejection, RejectionKind, RespondWith};
+use bartizan_core::{Propagate, Reject, Rejection, RejectionKind};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_layer::Layer;
@@ -97,17 +97,10 @@ impl TimeoutLayer {
     }
 }
 
-impl<R> TimeoutLayer<R> {
-    /// Answers with what `respond` makes of the [`Rejection`], instead of failing.
-    ///
-    /// [`Rejection::into_response`] makes a 504 with problem details.
-    pub fn reject_with<F>(self, respond: F) -> TimeoutLayer<RespondWith<F>> {
-        TimeoutLayer {
-            limit: self.limit,
-            reject: RespondWith(respond),
-        }
-    }
-}
+reject_methods!(
+    TimeoutLayer { limit },
+    "[`Rejection::into_response`] makes a 504 with problem details."
+);
 
 /// 5 s: long enough for a request that does real work, and short enough that a caller which gives up after 30 s still sees a second
 /// and a third attempt.
@@ -148,22 +141,7 @@ impl<S> Timeout<S> {
     }
 }
 
-impl<S, R> Timeout<S, R> {
-    /// The service within.
-    pub const fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The service within.
-    pub const fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// Unwraps the service.
-    pub fn into_inner(self) -> S {
-        self.inner
-    }
-}
+inner_accessors!(Timeout<S, R>);
 
 impl<S, R, Req> Service<Req> for Timeout<S, R>
 where
@@ -171,11 +149,13 @@ where
     R: Reject<S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
-    type Error = S::Error;
+    type Error = R::Error;
     type Future = ResponseFuture<S::Future, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+        self.inner
+            .poll_ready(cx)
+            .map_err(|error| self.reject.pass(error))
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
@@ -208,13 +188,13 @@ where
     F: Future<Output = Result<Res, Err>>,
     R: Reject<Res, Err>,
 {
-    type Output = Result<Res, Err>;
+    type Output = Result<Res, R::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         // Before the timer: a response that is there is never thrown away for having been looked at late.
         if let Poll::Ready(result) = this.response.poll(cx) {
-            return Poll::Ready(result);
+            return Poll::Ready(result.map_err(|error| this.reject.pass(error)));
         }
         if this.timer.is_none() {
             this.timer.set(Some(tokio::time::sleep(*this.limit)));

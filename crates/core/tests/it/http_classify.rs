@@ -82,3 +82,27 @@ fn errors_are_failures_but_our_own_refusals_say_nothing_of_the_peer() {
     let verdict = Classify::<(), Response<()>, _>::head(&classify, (), Err(&"any type"));
     assert_eq!(verdict.so_far(), Outcome::Failure);
 }
+
+#[test]
+fn an_error_of_ones_own_is_looked_into_when_asked() {
+    #[derive(Debug)]
+    struct Mine(Rejection);
+    impl std::fmt::Display for Mine {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("mine")
+        }
+    }
+    impl std::error::Error for Mine {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+    let error = Mine(Rejection::new(RejectionKind::Full, "test"));
+    for (classify, outcome) in [
+        (HttpClassify::new(), Outcome::Failure),
+        (HttpClassify::new().look_into::<Mine>(), Outcome::Ignored),
+    ] {
+        let verdict = Classify::<(), Response<()>, _>::head(&classify, (), Err(&error));
+        assert_eq!(verdict.so_far(), outcome);
+    }
+}

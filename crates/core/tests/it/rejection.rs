@@ -1,7 +1,7 @@
 use std::{convert::Infallible, error::Error, io, time::Duration};
 
 use bartizan_core::{
-    Body, BoxError, Propagate, Reject, Rejection, RejectionKind, RespondWith, find,
+    Body, BoxError, BoxErrors, Propagate, Reject, Rejection, RejectionKind, RespondWith, find,
 };
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -78,4 +78,16 @@ fn a_rejection_becomes_an_error_or_a_response() {
     let respond = RespondWith(|rejection: Rejection| rejection.kind());
     let response: Result<RejectionKind, Infallible> = respond.reject(rejection());
     assert_eq!(response, Ok(RejectionKind::Full));
+
+    let boxed: Result<(), BoxError> = Reject::<(), io::Error>::reject(&BoxErrors, rejection());
+    assert!(find::<Rejection>(&*boxed.expect_err("boxed")).is_some());
+}
+
+#[test]
+fn an_error_of_the_service_passes_as_it_is_or_boxed_once() {
+    let passed: io::Error = Reject::<u32, _>::pass(&RespondWith(|_| 7), io::Error::other("x"));
+    assert_eq!(passed.to_string(), "x");
+    let boxed: BoxError = io::Error::other("x").into();
+    let boxed: BoxError = Reject::<(), _>::pass(&BoxErrors, boxed);
+    assert!(boxed.is::<io::Error>());
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use bartizan_core::{BaseUrl, BoxError, ConfigError, Propagate, Replay, RespondWith, StatusSet};
+use bartizan_core::{BaseUrl, BoxError, ConfigError, Propagate, Replay, StatusSet};
 use http::{Request, Response, StatusCode, header::HOST};
 use tower_layer::Layer;
 
@@ -41,19 +41,16 @@ impl<R> FailoverLayer<R> {
     pub fn handle(&self) -> FailoverHandle {
         FailoverHandle::new(Arc::clone(&self.route))
     }
-
-    /// Answers with what `respond` makes of the [`Rejection`](bartizan_core::Rejection), instead of failing.
-    ///
-    /// [`Rejection::into_response`](bartizan_core::Rejection::into_response) makes a 502 with problem details.
-    pub fn reject_with<F>(self, respond: F) -> FailoverLayer<RespondWith<F>> {
-        FailoverLayer {
-            route: self.route,
-            policy: self.policy,
-            settings: self.settings,
-            reject: RespondWith(respond),
-        }
-    }
 }
+
+reject_methods!(
+    FailoverLayer {
+        route,
+        policy,
+        settings
+    },
+    "[`Rejection::into_response`](bartizan_core::Rejection::into_response) makes a 502 with problem details."
+);
 
 impl<S: Clone, R: Clone> Layer<S> for FailoverLayer<R> {
     type Service = Failover<S, HttpPolicy, R>;

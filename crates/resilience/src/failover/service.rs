@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{BoxError, ConfigError, Propagate, Reject, RespondWith};
+use bartizan_core::{BoxError, ConfigError, Propagate, Reject};
 use tower_service::Service;
 
 use super::{
@@ -104,17 +104,6 @@ impl<S: Clone, P, R> Failover<S, P, R> {
         }
     }
 
-    /// Answers with what `respond` makes of the [`Rejection`](bartizan_core::Rejection), instead of failing.
-    pub fn reject_with<F>(self, respond: F) -> Failover<S, P, RespondWith<F>> {
-        Failover {
-            shared: self.shared,
-            reject: RespondWith(respond),
-            target: self.target,
-            service: self.service,
-            readiness: self.readiness,
-        }
-    }
-
     /// Reads the current target.
     pub fn handle(&self) -> FailoverHandle {
         FailoverHandle::new(Arc::clone(&self.shared.route))
@@ -126,6 +115,8 @@ impl<S: Clone, P, R> Failover<S, P, R> {
         self.readiness = Readiness::Unknown;
     }
 }
+
+reject_methods!(Failover<S, P> { shared, target, service, readiness });
 
 impl<S: Clone, P, R: Clone> Clone for Failover<S, P, R> {
     fn clone(&self) -> Self {
@@ -148,7 +139,7 @@ where
     R: Reject<S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
-    type Error = S::Error;
+    type Error = R::Error;
     type Future = ResponseFuture<S, S::Future, Req, P, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
