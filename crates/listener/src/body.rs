@@ -20,6 +20,7 @@ pin_project! {
         #[pin]
         inner: B,
         in_flight: InFlight,
+        is_withheld: bool,
     }
 }
 
@@ -28,7 +29,19 @@ impl<B: Body> TrackedBody<B> {
         if !is_read || inner.is_end_stream() {
             in_flight.complete();
         }
-        Self { inner, in_flight }
+        Self {
+            inner,
+            in_flight,
+            is_withheld: false,
+        }
+    }
+
+    /// A body that ends before it begins, whatever is in it.
+    pub(crate) fn withheld(self) -> Self {
+        Self {
+            is_withheld: true,
+            ..self
+        }
     }
 }
 
@@ -48,6 +61,9 @@ impl<B: Body> Body for TrackedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
         let mut this = self.project();
+        if *this.is_withheld {
+            return Poll::Ready(None);
+        }
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         let is_last = match &frame {
             None | Some(Err(_)) => true,
@@ -65,7 +81,7 @@ impl<B: Body> Body for TrackedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.is_withheld || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

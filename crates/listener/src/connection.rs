@@ -9,7 +9,8 @@ use std::{
 };
 
 use bartizan_core::{Body, BoxError};
-use http::{Request, Response};
+use http::{Method, Request, Response, Version, header::CONTENT_LENGTH};
+use http_body::Body as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -165,7 +166,7 @@ where
     S::Error: Into<BoxError>,
     RB: http_body::Body,
 {
-    let method = request.method().clone();
+    let (method, version) = (request.method().clone(), request.version());
     let answered = async {
         poll_fn(|cx| service.poll_ready(cx)).await?;
         service.call(request.map(Body::new)).await
@@ -173,7 +174,12 @@ where
     match answered.await {
         Ok(response) => {
             let is_read = has_content(&method, response.status());
-            Ok(response.map(|body| TrackedBody::new(body, in_flight, is_read)))
+            let response = response.map(|body| TrackedBody::new(body, in_flight, is_read));
+            // Over HTTP/1.1, hyper withholds the body itself. A tunnel is no body.
+            if is_read || version != Version::HTTP_2 || method == Method::CONNECT {
+                return Ok(response);
+            }
+            Ok(without_content(response, &method))
         }
         Err(error) => {
             in_flight.complete();
@@ -185,6 +191,18 @@ where
             Err(error)
         }
     }
+}
+
+/// Keeps the head as it would be with the body (RFC 9110 section 9.3.2), whose length only `HEAD` is told.
+fn without_content<B: http_body::Body>(
+    mut response: Response<TrackedBody<B>>,
+    method: &Method,
+) -> Response<TrackedBody<B>> {
+    if let (Some(length), &Method::HEAD) = (response.body().size_hint().exact(), method) {
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.map(TrackedBody::withheld)
 }
 
 fn log(info: ConnectInfo, ended: Result<(), BoxError>) {

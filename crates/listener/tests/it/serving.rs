@@ -80,6 +80,44 @@ async fn request_bodies_arrive() {
 }
 
 #[tokio::test]
+async fn a_response_to_head_has_the_length_of_a_body_and_no_body() {
+    let server = Server::start(bind().await, service_fn(hello));
+    let head = || {
+        let mut request = get("/");
+        *request.method_mut() = Method::HEAD;
+        request
+    };
+    let over_h1 = h1(server.addr).await.send_request(head()).await;
+    let over_h2 = h2(server.addr).await.send_request(head()).await;
+    for response in [over_h1, over_h2] {
+        let response = response.expect("a response");
+        assert_eq!(response.headers()[header::CONTENT_LENGTH], "5");
+        assert_eq!(text(response).await, "");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_content_is_no_content_whatever_the_service_returns() {
+    let server = Server::start(
+        bind().await,
+        service_fn(|_| async {
+            let mut response = Response::new(Body::from("not to be sent"));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            Ok::<_, Infallible>(response)
+        }),
+    );
+    let over_h1 = h1(server.addr).await.send_request(get("/")).await;
+    let over_h2 = h2(server.addr).await.send_request(get("/")).await;
+    for response in [over_h1, over_h2] {
+        let response = response.expect("a response");
+        assert_eq!(response.headers().get(header::CONTENT_LENGTH), None);
+        assert_eq!(text(response).await, "");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn serves_an_axum_router() {
     let router = Router::new().route(
         "/peer",
