@@ -99,7 +99,7 @@ async fn run(args: Args) -> Result<(), BoxError> {
     let handle = front.handle();
     let serving = front.shutdown_on_signals().serve(app);
     if args.demo {
-        let serving = tokio::spawn(async move { serving.await });
+        let serving = tokio::spawn(serving);
         demo(&url).await?;
         handle.shutdown();
         serving.await?;
@@ -164,7 +164,7 @@ impl IntoResponse for Unanswered {
 async fn backend(app: Router) -> Result<String, BoxError> {
     let listener = Listener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr());
-    tokio::spawn(async move { listener.serve(app).await });
+    tokio::spawn(listener.serve(app));
     Ok(url)
 }
 

@@ -44,7 +44,7 @@ async fn main() -> Result<(), BoxError> {
     let listener = Listener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}/v1", listener.local_addr());
     let handle = listener.handle();
-    let serving = tokio::spawn(async move { listener.serve(users()).await });
+    let serving = tokio::spawn(listener.serve(users()));
     // ANCHOR_END: serve
 
     // ANCHOR: client
@@ -65,7 +65,7 @@ async fn main() -> Result<(), BoxError> {
         .send()
         .await?
         .error_for_status()
-        .unwrap_err();
+        .expect_err("there is no user 2");
     println!("{error}");
     // ANCHOR_END: call
 

@@ -86,7 +86,7 @@ fn layers(c: &mut Criterion) {
     group.bench_function("timeout", |b| b.iter(|| call(&mut timeout, black_box(1))));
     let mut tower = tower::timeout::Timeout::new(Bare, limit);
     group.bench_function("tower's timeout", |b| {
-        b.iter(|| call(&mut tower, black_box(1)))
+        b.iter(|| call(&mut tower, black_box(1)));
     });
     let failover = Failover::builder(OnError)
         .target("a", Bare)
@@ -107,7 +107,7 @@ fn layers(c: &mut Criterion) {
     group.bench_function("failover", |b| b.iter(|| call(&mut stack, request())));
     let mut stack = failover.layer(TimeoutLayer::new(limit).layer(Bare));
     group.bench_function("failover over timeout", |b| {
-        b.iter(|| call(&mut stack, request()))
+        b.iter(|| call(&mut stack, request()));
     });
     group.finish();
 }

@@ -4,6 +4,7 @@
 //! drifts is as unfair to one as to the others; what counts is the ratio within a round.
 
 #![allow(clippy::print_stdout, reason = "its table is its result")]
+#![allow(clippy::future_not_send, reason = "all of it runs on one thread")]
 
 use std::{
     convert::Infallible,

@@ -29,7 +29,7 @@ where
     Served {
         url: format!("http://{}", listener.local_addr()),
         handle: listener.handle(),
-        task: tokio::spawn(async move { listener.serve(service).await }),
+        task: tokio::spawn(listener.serve(service)),
     }
 }
 
