@@ -1,0 +1,255 @@
+//! Our resilience layers beside their peers, in one run: `cargo bench --bench resilience`, from `bench-peers/`.
+//!
+//! Each contender wraps a service that is ready and answers at once. It is called by one thread, and by two that share its state. The
+//! contenders of a group take turns in every round, so that a machine whose speed drifts is as unfair to one as to the others.
+
+use std::{
+    error::Error,
+    fmt,
+    future::{Ready, ready},
+    hint::black_box,
+    num::NonZeroU32,
+    pin::pin,
+    sync::{Arc, Barrier},
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use bartizan_core::Rejection;
+use bartizan_resilience as ours;
+use tokio::runtime::{Handle, Runtime};
+use tower::{Layer, Service, limit::ConcurrencyLimitLayer};
+use tower_resilience::{
+    bulkhead::BulkheadLayer, circuitbreaker::CircuitBreakerLayer, ratelimiter::RateLimiterLayer,
+    retry::RetryLayer, timelimiter::TimeLimiterLayer,
+};
+
+const ROUNDS: usize = 15;
+const CALLS: u64 = 200_000;
+/// What never gets in the way.
+const PLENTY: usize = 1_000_000;
+
+fn main() {
+    let runtime = Runtime::new().expect("a runtime");
+    let _entered = runtime.enter();
+    println!("| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |");
+    println!("|---|---|---|---|---|---|");
+    for (group, contenders) in groups() {
+        report(group, &contenders);
+    }
+}
+
+/// Answers at once.
+#[derive(Clone)]
+struct Bare;
+
+impl Service<u64> for Bare {
+    type Response = u64;
+    type Error = Refused;
+    type Future = Ready<Result<u64, Refused>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, n: u64) -> Self::Future {
+        ready(Ok(n + 1))
+    }
+}
+
+/// An error that everybody here can do with: some ask for `Clone`, ours for `From<Rejection>`.
+#[derive(Clone, Debug)]
+struct Refused;
+
+impl From<Rejection> for Refused {
+    fn from(_: Rejection) -> Self {
+        Self
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("refused")
+    }
+}
+
+impl Error for Refused {}
+
+/// One call after another on one thread; how many is said when it is called.
+type Worker = Box<dyn FnMut(u64) + Send>;
+
+struct Contender {
+    name: &'static str,
+    /// Each worker is a clone, and shares what clones share.
+    worker: Box<dyn Fn() -> Worker>,
+}
+
+/// A tower service, called as a runtime would: made ready, called, polled.
+fn service<S>(name: &'static str, service: S) -> Contender
+where
+    S: Service<u64, Response = u64> + Clone + Send + 'static,
+{
+    Contender {
+        name,
+        worker: Box::new(move || {
+            let mut service = service.clone();
+            Box::new(move |calls| {
+                let mut cx = Context::from_waker(Waker::noop());
+                for n in 0..calls {
+                    while service.poll_ready(&mut cx).is_pending() {}
+                    let mut call = pin!(service.call(black_box(n)));
+                    loop {
+                        match call.as_mut().poll(&mut cx) {
+                            Poll::Ready(Ok(response)) => {
+                                black_box(response);
+                                break;
+                            },
+                            Poll::Ready(Err(_)) => panic!("a call was refused"),
+                            Poll::Pending => {}
+                        }
+                    }
+                }
+            })
+        }),
+    }
+}
+
+/// What is no tower service: a function that makes one call.
+fn function<F: Fn(u64) + Clone + Send + 'static>(name: &'static str, call: F) -> Contender {
+    Contender {
+        name,
+        worker: Box::new(move || {
+            let call = call.clone();
+            Box::new(move |calls| (0..calls).for_each(|n| call(black_box(n))))
+        }),
+    }
+}
+
+fn report(group: &str, contenders: &[Contender]) {
+    let mut figures: Vec<[Vec<f64>; 2]> = contenders.iter().map(|_| Default::default()).collect();
+    // The first round warms up and is not counted.
+    for round in 0..=ROUNDS {
+        for (contender, figures) in contenders.iter().zip(&mut figures) {
+            for (threads, figures) in [1, 2].into_iter().zip(figures) {
+                let figure = time(contender, threads);
+                if round > 0 {
+                    figures.push(figure);
+                }
+            }
+        }
+    }
+    let first = figures[0][0].clone();
+    for (contender, [one, two]) in contenders.iter().zip(figures) {
+        let ratio = median(one.iter().zip(&first).map(|(figure, first)| figure / first).collect());
+        let scaling = median(two.iter().zip(&one).map(|(two, one)| two / one).collect());
+        let (one, two) = (median(one), median(two));
+        println!("| {group} | {} | {one:.1} | {two:.1} | {scaling:.2} | {ratio:.2} |", contender.name);
+    }
+}
+
+/// Nanoseconds per call of each of so many threads.
+fn time(contender: &Contender, threads: usize) -> f64 {
+    let start = Arc::new(Barrier::new(threads));
+    let runtime = Handle::current();
+    let workers: Vec<_> = (0..threads)
+        .map(|_| {
+            let (start, runtime, mut worker) = (Arc::clone(&start), runtime.clone(), (contender.worker)());
+            thread::spawn(move || {
+                let _entered = runtime.enter();
+                start.wait();
+                let started = Instant::now();
+                worker(CALLS);
+                started.elapsed()
+            })
+        })
+        .collect();
+    let times = workers.into_iter().map(|worker| worker.join().expect("no call is refused"));
+    times.max().unwrap_or_default().as_secs_f64() * 1e9 / CALLS as f64
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn groups() -> Vec<(&'static str, Vec<Contender>)> {
+    vec![
+        ("none", vec![service("bare", Bare)]),
+        ("timeout", timeouts()),
+        ("circuit breaker", breakers()),
+        ("retry", retries()),
+        ("concurrency limit", limits()),
+        ("rate limit", rate_limits()),
+        ("the four: timeout, retry, breaker, limit", fours()),
+    ]
+}
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn their_timeout() -> TimeLimiterLayer {
+    TimeLimiterLayer::builder().timeout_duration(LIMIT).build()
+}
+
+fn their_breaker() -> CircuitBreakerLayer {
+    CircuitBreakerLayer::builder().build().expect("its defaults")
+}
+
+fn timeouts() -> Vec<Contender> {
+    vec![
+        service("bartizan", ours::timeout::TimeoutLayer::new(LIMIT).layer(Bare)),
+        service("tower", tower::timeout::Timeout::new(Bare, LIMIT)),
+        service("tower-resilience", their_timeout().layer(Bare)),
+    ]
+}
+
+fn breakers() -> Vec<Contender> {
+    let failsafe = Arc::new(failsafe::Config::new().build());
+    let recloser = Arc::new(recloser::Recloser::custom().build());
+    vec![
+        service("tower-resilience", their_breaker().layer(Bare)),
+        function("failsafe", move |n| {
+            use failsafe::CircuitBreaker;
+            let _ = black_box(failsafe.call(|| Ok::<_, Refused>(n + 1)));
+        }),
+        function("recloser", move |n| {
+            let _ = black_box(recloser.call(|| Ok::<_, Refused>(n + 1)));
+        }),
+    ]
+}
+
+fn retries() -> Vec<Contender> {
+    let theirs: RetryLayer<u64, u64, Refused> = RetryLayer::builder().max_attempts(3).build();
+    vec![service("tower-resilience", theirs.layer(Bare))]
+}
+
+fn limits() -> Vec<Contender> {
+    let theirs = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
+    vec![
+        service("tower", ConcurrencyLimitLayer::new(PLENTY).layer(Bare)),
+        service("tower-resilience", theirs.expect("a limit").layer(Bare)),
+    ]
+}
+
+fn rate_limits() -> Vec<Contender> {
+    let theirs = RateLimiterLayer::builder()
+        .limit_for_period(usize::MAX / 2)
+        .refresh_period(Duration::from_secs(1))
+        .build();
+    let quota = governor::Quota::per_second(NonZeroU32::MAX);
+    let governor = Arc::new(governor::RateLimiter::direct(quota));
+    vec![
+        service("tower-resilience", theirs.expect("a limit").layer(Bare)),
+        function("governor", move |_| {
+            let _ = black_box(governor.check());
+        }),
+    ]
+}
+
+fn fours() -> Vec<Contender> {
+    // Theirs nest their errors; the retry is outermost, as they advise.
+    let limit = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
+    let breaker = their_breaker().layer(limit.expect("a limit").layer(Bare));
+    let retry = RetryLayer::builder().max_attempts(3).build().layer(breaker);
+    vec![service("tower-resilience", their_timeout().layer(retry))]
+}
