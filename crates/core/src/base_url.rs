@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use bytes::Bytes;
 use http::{
     Uri,
     uri::{Authority, PathAndQuery, Scheme},
@@ -66,7 +67,10 @@ impl BaseUrl {
         parts.path_and_query = Some(match uri.path_and_query() {
             // `OPTIONS *` asks about the server, not about a path on it.
             Some(path) if self.prefix.is_empty() || path == "*" => path.clone(),
-            Some(path) => format!("{}{path}", self.prefix).parse()?,
+            // Shared, where parsing a string would copy it.
+            Some(path) => {
+                PathAndQuery::from_maybe_shared(Bytes::from(format!("{}{path}", self.prefix)))?
+            }
             None if self.prefix.is_empty() => PathAndQuery::from_static("/"),
             None => self.prefix.parse()?,
         });
@@ -78,7 +82,8 @@ impl TryFrom<&Uri> for BaseUrl {
     type Error = ConfigError;
 
     fn try_from(uri: &Uri) -> Result<Self, ConfigError> {
-        let invalid = |expected: &str| Err(ConfigError::new("base URL", uri, expected));
+        let text = uri.to_string();
+        let invalid = |expected: &str| Err(ConfigError::new("base URL", redacted(&text), expected));
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
             return invalid(EXPECTED);
         };
@@ -89,11 +94,7 @@ impl TryFrom<&Uri> for BaseUrl {
             return invalid("a URL with a host");
         }
         if authority.as_str().contains('@') {
-            return Err(ConfigError::new(
-                "base URL",
-                format_args!("{scheme}://***@{}", authority.host()),
-                "a URL without user and password",
-            ));
+            return invalid("a URL without user and password");
         }
         // `http` keeps an authority such as `host:99999` and answers `None` for its port.
         let port_is_given = authority.as_str().len() > authority.host().len();
@@ -115,14 +116,36 @@ impl FromStr for BaseUrl {
     type Err = ConfigError;
 
     fn from_str(s: &str) -> Result<Self, ConfigError> {
+        let invalid = |expected| ConfigError::new("base URL", redacted(s), expected);
         if s.contains('#') {
-            return Err(ConfigError::new("base URL", s, "a URL without a fragment"));
+            return Err(invalid("a URL without a fragment"));
         }
         match s.parse::<Uri>() {
             Ok(uri) => Self::try_from(&uri),
-            Err(error) => Err(ConfigError::new("base URL", s, EXPECTED).with_source(error)),
+            Err(error) => Err(invalid(EXPECTED).with_source(error)),
         }
     }
+}
+
+/// What may be shown of a URL that is no base: not the parts that should not be there, which may be secret.
+fn redacted(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let (shown, hidden) = url.split_at(end);
+    let (scheme, rest) = match shown.find("://") {
+        Some(at) => shown.split_at(at + 3),
+        None => ("", shown),
+    };
+    // Up to the last `@`, wherever it is: what is no URL may have its password anywhere.
+    let (user, rest) = match rest.rfind('@') {
+        Some(at) => ("***@", &rest[at + 1..]),
+        None => ("", rest),
+    };
+    let tail = hidden
+        .chars()
+        .next()
+        .map(|mark| format!("{mark}…"))
+        .unwrap_or_default();
+    format!("{scheme}{user}{rest}{tail}")
 }
 
 macro_rules! parse_from {
@@ -197,10 +220,17 @@ mod tests {
             ("http://h/#top", "a URL without a fragment"),
             ("http://h o", EXPECTED),
             ("http://me:secret@h", "a URL without user and password"),
+            ("http://me:secret@h/#top", "a URL without a fragment"),
+            ("http://h/#secret", "a URL without a fragment"),
+            ("http://h/?key=secret", "a URL without a query"),
+            ("http://me:secret@h o", EXPECTED),
+            ("ftp://me:secret@h", EXPECTED),
+            ("http://me:secret@", EXPECTED),
+            ("me:sec/secret@h", EXPECTED),
         ] {
             let error = url.parse::<BaseUrl>().expect_err(url);
             assert_eq!(error.expected(), reason, "{url}");
-            assert!(!error.to_string().contains("secret"));
+            assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
     }
 }

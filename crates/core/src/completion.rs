@@ -56,7 +56,7 @@ impl<R: OnComplete> Completion<R> {
     }
 
     /// Acts on the verdict on the head of `response`: reports it, or carries the token on in the body until its end.
-    pub fn follow<B, T: ClassifyEnd>(
+    pub fn follow<B: Body, T: ClassifyEnd>(
         self,
         verdict: Verdict<T>,
         response: Response<B>,
@@ -64,6 +64,11 @@ impl<R: OnComplete> Completion<R> {
         let pending = match verdict {
             Verdict::Now(outcome) => {
                 self.finish(outcome);
+                None
+            }
+            // Nobody reads a body that has ended already, so nobody would report its end.
+            Verdict::AtEnd(rest) if response.body().is_end_stream() => {
+                self.finish(rest.end(End::Complete(None)));
                 None
             }
             Verdict::AtEnd(rest) => Some((rest, self)),

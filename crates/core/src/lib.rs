@@ -8,6 +8,7 @@
 //!   retries and metrics read the same outcome. [`HttpClassify`] is the one for HTTP.
 //! - [`Completion`] reports that outcome exactly once: at the end of the body, on an error, or when the call is dropped.
 //! - [`Rejection`] is what a layer says when it refuses a call; [`Reject`] decides whether that becomes an error or a response.
+//! - [`problem`] is a response that says what is wrong.
 //! - [`Replay`] copies a request, if it can be sent again.
 //! - [`BaseUrl`] is a checked `http://host:port/prefix`; [`StatusSet`] a checked set of status codes; [`ConfigError`] says what
 //!   was wrong with the unchecked ones.
@@ -22,6 +23,7 @@ mod completion;
 mod config;
 mod error;
 mod http_classify;
+mod problem;
 mod rejection;
 mod replay;
 mod status_set;
@@ -35,6 +37,7 @@ pub use self::{
     config::ConfigError,
     error::{BoxError, find},
     http_classify::HttpClassify,
+    problem::problem,
     rejection::{BoxErrors, Propagate, Reject, Rejection, RejectionKind, RespondWith},
     replay::Replay,
     status_set::StatusSet,

@@ -5,7 +5,7 @@ use std::{error::Error, fmt, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use crate::BoxError;
+use crate::{BoxError, problem};
 
 /// A layer of our own refused a call, or gave up on it: which kind of refusal, by which layer, and when to come back.
 ///
@@ -155,19 +155,12 @@ impl Rejection {
     /// assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
     /// ```
     pub fn into_response<B: From<Bytes>>(self) -> Response<B> {
-        let status = self.kind.status();
-        let body = format!(
-            r#"{{"title":"{}","status":{},"detail":"{}"}}"#,
-            status.canonical_reason().unwrap_or_default(),
-            status.as_u16(),
-            self.kind.phrase(),
-        );
-        let mut response = Response::new(B::from(body.into()));
-        *response.status_mut() = status;
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        self.to_response()
+    }
+
+    /// The same, of a rejection that is part of an error.
+    pub fn to_response<B: From<Bytes>>(&self) -> Response<B> {
+        let mut response = problem(self.kind.status(), self.kind.phrase());
         if let Some(delay) = self.retry_after {
             let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
             response

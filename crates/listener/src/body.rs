@@ -6,9 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bartizan_core::{Body, BoxError};
 use bytes::{Buf, Bytes};
 use http::{Method, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use crate::in_flight::InFlight;
@@ -18,30 +19,55 @@ pin_project! {
     #[derive(Debug)]
     pub(crate) struct TrackedBody<B> {
         #[pin]
-        inner: B,
+        content: Content<B>,
         in_flight: InFlight,
-        is_withheld: bool,
     }
 }
 
-impl<B: Body> TrackedBody<B> {
-    pub(crate) fn new(inner: B, in_flight: InFlight, is_read: bool) -> Self {
-        if !is_read || inner.is_end_stream() {
+pin_project! {
+    #[derive(Debug)]
+    #[project = ContentProj]
+    enum Content<B> {
+        /// What the service answered with.
+        Service { #[pin] body: B },
+        /// The same, and nobody is to see it.
+        Withheld { body: B },
+        /// What the listener answers with itself.
+        Own { body: Body },
+    }
+}
+
+impl<B: http_body::Body> TrackedBody<B> {
+    pub(crate) fn new(body: B, in_flight: InFlight, is_read: bool) -> Self {
+        if !is_read || body.is_end_stream() {
             in_flight.complete();
         }
         Self {
-            inner,
+            content: Content::Service { body },
             in_flight,
-            is_withheld: false,
+        }
+    }
+
+    pub(crate) fn own(body: Body, in_flight: InFlight, is_read: bool) -> Self {
+        if !is_read {
+            in_flight.complete();
+        }
+        Self {
+            content: Content::Own { body },
+            in_flight,
         }
     }
 
     /// A body that ends before it begins, whatever is in it.
     pub(crate) fn withheld(self) -> Self {
-        Self {
-            is_withheld: true,
-            ..self
-        }
+        let content = match self.content {
+            Content::Service { body } | Content::Withheld { body } => Content::Withheld { body },
+            Content::Own { .. } => Content::Own {
+                body: Body::empty(),
+            },
+        };
+        self.in_flight.complete();
+        Self { content, ..self }
     }
 }
 
@@ -52,23 +78,39 @@ pub(crate) fn has_content(method: &Method, status: StatusCode) -> bool {
     !(method == Method::HEAD || status.is_informational() || bodiless || tunnel)
 }
 
-impl<B: Body> Body for TrackedBody<B> {
+impl<B> http_body::Body for TrackedBody<B>
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
     type Data = Chunk<B::Data>;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
-        let mut this = self.project();
-        if *this.is_withheld {
-            return Poll::Ready(None);
-        }
-        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
+        let this = self.project();
+        let (frame, has_ended) = match this.content.project() {
+            ContentProj::Withheld { .. } => return Poll::Ready(None),
+            ContentProj::Service { mut body } => {
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                let frame = frame.map(|frame| match frame {
+                    Ok(frame) => Ok(frame.map_data(Data::Service)),
+                    Err(error) => Err(error.into()),
+                });
+                (frame, body.is_end_stream())
+            }
+            ContentProj::Own { body } => {
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                let frame = frame.map(|frame| frame.map(|frame| frame.map_data(Data::Own)));
+                (frame, body.is_end_stream())
+            }
+        };
         let is_last = match &frame {
             None | Some(Err(_)) => true,
             // hyper asks for nothing after trailers, nor after a body that says it has ended.
-            Some(Ok(frame)) => frame.is_trailers() || this.inner.is_end_stream(),
+            Some(Ok(frame)) => frame.is_trailers() || has_ended,
         };
         if is_last {
             this.in_flight.complete();
@@ -81,46 +123,69 @@ impl<B: Body> Body for TrackedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_withheld || self.inner.is_end_stream()
+        match &self.content {
+            Content::Service { body } => body.is_end_stream(),
+            Content::Withheld { .. } => true,
+            Content::Own { body } => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.content {
+            Content::Service { body } | Content::Withheld { body } => body.size_hint(),
+            Content::Own { body } => body.size_hint(),
+        }
     }
 }
 
 /// Data of a response, which stays in flight until it is written.
 #[derive(Debug)]
 pub(crate) struct Chunk<D: Buf> {
-    data: D,
+    data: Data<D>,
     in_flight: InFlight,
+}
+
+#[derive(Debug)]
+enum Data<D> {
+    Service(D),
+    Own(Bytes),
+}
+
+/// Asks whichever it is.
+macro_rules! delegate {
+    ($chunk:expr, $data:ident => $call:expr) => {
+        match $chunk {
+            Data::Service($data) => $call,
+            Data::Own($data) => $call,
+        }
+    };
 }
 
 impl<D: Buf> Buf for Chunk<D> {
     fn remaining(&self) -> usize {
-        self.data.remaining()
+        delegate!(&self.data, data => data.remaining())
     }
 
     fn chunk(&self) -> &[u8] {
-        self.data.chunk()
+        delegate!(&self.data, data => data.chunk())
     }
 
     fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
-        self.data.chunks_vectored(dst)
+        delegate!(&self.data, data => data.chunks_vectored(dst))
     }
 
     fn advance(&mut self, cnt: usize) {
-        self.data.advance(cnt);
+        delegate!(&mut self.data, data => data.advance(cnt));
     }
 
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        self.data.copy_to_bytes(len)
+        delegate!(&mut self.data, data => data.copy_to_bytes(len))
     }
 }
 
 impl<D: Buf> Drop for Chunk<D> {
     fn drop(&mut self) {
-        if self.data.has_remaining() {
+        if self.has_remaining() {
             self.in_flight.lose();
         }
     }
@@ -131,12 +196,13 @@ mod tests {
     use std::convert::Infallible;
 
     use http::HeaderMap;
+    use http_body::Body as _;
     use http_body_util::{BodyExt, Full};
 
     use super::*;
     use crate::{ConnectionId, drain::Drain};
 
-    fn tracked<B: Body>(inner: B) -> TrackedBody<B> {
+    fn tracked<B: http_body::Body>(inner: B) -> TrackedBody<B> {
         let connection = Drain::new().admit(ConnectionId::next());
         TrackedBody::new(inner, InFlight::new(&connection), true)
     }

@@ -8,8 +8,11 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError};
-use http::{Method, Request, Response, Version, header::CONTENT_LENGTH};
+use bartizan_core::{Body, BoxError, Rejection, find, problem};
+use http::{
+    Method, Request, Response, StatusCode, Version,
+    header::{CONTENT_LENGTH, HOST},
+};
 use http_body::Body as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -38,6 +41,16 @@ use crate::{
 /// that hyper would wait for: one that has sent a part of a request's head, and one that never answers the ping behind a GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// How long a peer may take to close after its last response, once the connection is closed on this side.
+///
+/// A peer that works does it at once. Longer than a farewell, because what is lost otherwise is a response.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
+///
+/// Often enough that a peer which vanished costs a connection for less than a minute, and seldom enough to be no load.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+
 /// How HTTP is spoken on every connection of a listener.
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
@@ -55,6 +68,9 @@ impl Protocol {
         builder
             .http2()
             .timer(TokioTimer::new())
+            // Over HTTP/2 a connection with nothing to do is no sign of a peer that has vanished, so it is asked.
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_INTERVAL)
             // Or there is no WebSocket over HTTP/2 (RFC 8441).
             .enable_connect_protocol();
         Self {
@@ -135,7 +151,7 @@ impl Protocol {
         if let (true, Ok(io)) = (activity.is_answering(), given_back.try_recv()) {
             tokio::select! {
                 biased;
-                _ = time::timeout(FAREWELL, linger(io)) => {}
+                _ = time::timeout(LINGER, linger(io)) => {}
                 () = activity.cut() => {}
             }
         }
@@ -157,44 +173,85 @@ async fn silence(timeout: Option<Duration>, activity: &Activity) {
 }
 
 async fn respond<S, RB>(
-    mut service: S,
+    service: S,
     request: Request<Incoming>,
     in_flight: InFlight,
 ) -> Result<Response<TrackedBody<RB>>, BoxError>
 where
     S: Service<Request<Body>, Response = Response<RB>>,
     S::Error: Into<BoxError>,
-    RB: http_body::Body,
+    RB: http_body::Body<Error: Into<BoxError>>,
 {
     let (method, version) = (request.method().clone(), request.version());
-    let answered = async {
-        poll_fn(|cx| service.poll_ready(cx)).await?;
-        service.call(request.map(Body::new)).await
+    let answered = if has_one_host(&request) {
+        call(service, request.map(Body::new)).await
+    } else {
+        let detail = "a request has to have one Host header";
+        Err(problem(StatusCode::BAD_REQUEST, detail))
     };
-    match answered.await {
+    let (is_read, response) = match answered {
         Ok(response) => {
             let is_read = has_content(&method, response.status());
-            let response = response.map(|body| TrackedBody::new(body, in_flight, is_read));
-            // Over HTTP/1.1, hyper withholds the body itself. A tunnel is no body.
-            if is_read || version != Version::HTTP_2 || method == Method::CONNECT {
-                return Ok(response);
-            }
-            Ok(without_content(response, &method))
+            (
+                is_read,
+                response.map(|body| TrackedBody::new(body, in_flight, is_read)),
+            )
         }
-        Err(error) => {
-            in_flight.complete();
-            let error = error.into();
-            tracing::error!(
-                error = &*error as &dyn std::error::Error,
-                "the service failed: there is no response"
-            );
-            Err(error)
+        Err(response) => {
+            let is_read = method != Method::HEAD;
+            (
+                is_read,
+                response.map(|body| TrackedBody::own(body, in_flight, is_read)),
+            )
         }
+    };
+    // Over HTTP/1.1, hyper withholds the body itself. A tunnel is no body.
+    if is_read || version != Version::HTTP_2 || method == Method::CONNECT {
+        return Ok(response);
     }
+    Ok(without_content(response, &method))
+}
+
+/// RFC 9112 section 3.2: one `Host`, or the server has to refuse. Proxies and caches may have read another.
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
+}
+
+/// The service's response, or what stands for its error.
+async fn call<S, RB>(mut service: S, request: Request<Body>) -> Result<Response<RB>, Response<Body>>
+where
+    S: Service<Request<Body>, Response = Response<RB>>,
+    S::Error: Into<BoxError>,
+{
+    let answered = async {
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(request).await
+    };
+    answered.await.map_err(|error: S::Error| {
+        let error = error.into();
+        let shown = &*error as &(dyn std::error::Error + 'static);
+        // Whoever may cause a line of the log at will, may fill the disk.
+        if find::<hyper::Error>(shown).is_some_and(is_of_the_peer) {
+            tracing::debug!(error = shown, "the request broke off");
+        } else {
+            tracing::error!(error = shown, "the service failed");
+        }
+        match find::<Rejection>(shown) {
+            Some(rejection) => rejection.to_response(),
+            None => problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed"),
+        }
+    })
+}
+
+fn is_of_the_peer(error: &hyper::Error) -> bool {
+    error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || error.is_body_write_aborted()
 }
 
 /// Keeps the head as it would be with the body (RFC 9110 section 9.3.2), whose length only `HEAD` is told.
-fn without_content<B: http_body::Body>(
+fn without_content<B: http_body::Body<Error: Into<BoxError>>>(
     mut response: Response<TrackedBody<B>>,
     method: &Method,
 ) -> Response<TrackedBody<B>> {

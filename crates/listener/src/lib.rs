@@ -18,13 +18,18 @@
 //! 2. Every connection is asked to finish: `Connection: close` over HTTP/1.1 (RFC 9112 section 9.6), `GOAWAY` over HTTP/2 (RFC 9113
 //!    section 6.8). One without requests closes at once; one that cannot, because its peer does not play its part, after 1 s.
 //! 3. Requests in flight go on until their responses are written to the last byte. A reader may be slow.
-//! 4. With the last of them the drain ends; it does not wait for the deadline. Their peers have 1 s to close, too, because a socket
+//! 4. With the last of them the drain ends; it does not wait for the deadline. Their peers have 5 s to close, too, because a socket
 //!    closed with bytes unread is reset, and what is still on its way to the peer is lost (RFC 9112 section 9.6).
 //! 5. At the deadline, by [`ShutdownHandle::cut`], or at a second signal, what is left is dropped and its connections are closed.
 //!
 //! [`Drained`] says how many requests ended by themselves, and how many were cut. Dropping [`Serving`] cuts at once.
 //!
 //! What cannot be cut is a handler that blocks its thread: no future can be dropped while it runs. The drain ends after it.
+//!
+//! # Half-closed connections
+//!
+//! A peer that closes its sending side right after a request is taken to have left: hyper drops the handler. Clients that speak HTTP
+//! do not do this.
 //!
 //! # Upgrades
 //!
@@ -36,7 +41,9 @@
 //!
 //! - It serves every tower service of the right shape and any error it may have, not only those that are `Infallible`.
 //! - A drain has a deadline, can be cut short, and reports. `with_graceful_shutdown` waits for as long as the slowest peer.
-//! - The time for the head of a request is limited. Without a timer, which `axum::serve` does not set, hyper limits nothing.
+//! - The time for the head of a request is limited over HTTP/1.1, and that for the first bytes over both; a peer that vanished is
+//!   found out over HTTP/2. Without a timer, which `axum::serve` does not set, hyper limits nothing.
+//! - An error of the service is answered, and so is a request without one `Host`.
 //! - Dropping the future ends the connections, too; axum's go on as tasks of their own.
 //! - `TCP_NODELAY` is set unless it is [turned off](Listener::nodelay).
 //! - Connections are told by [`ConnectInfo`] in the extensions, without a make-service.

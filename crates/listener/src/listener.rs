@@ -195,8 +195,12 @@ impl Listener {
     /// other streams nor the accept loop. A request without a body has [`Body::empty`]. [`ConnectInfo`](crate::ConnectInfo) is in
     /// its extensions.
     ///
-    /// An error of the service, or of a body it returns, is logged and ends the connection, over HTTP/2 only the stream. So does a
+    /// An error of the service is logged, and answered: a [`Rejection`](bartizan_core::Rejection) anywhere in it by
+    /// [its response](bartizan_core::Rejection::into_response), and any other by a 500 with problem details, which say nothing of the
+    /// error. An error of a body, which comes too late for an answer, ends the connection, over HTTP/2 only the stream. So does a
     /// panic.
+    ///
+    /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2).
     pub fn serve<S, RB>(self, service: S) -> Serving
     where
         S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,

@@ -131,3 +131,24 @@ fn the_wrapped_body_keeps_its_size() {
     assert_eq!(response.body().size_hint().exact(), Some(42));
     assert!(!response.body().is_end_stream());
 }
+
+#[test]
+fn an_empty_body_is_complete_at_once() {
+    struct Ends(Reports);
+    impl ClassifyEnd for Ends {
+        fn so_far(&self) -> Outcome {
+            Outcome::Success
+        }
+        fn end(self, end: End<'_>) -> Outcome {
+            assert!(matches!(end, End::Complete(None)), "{end:?}");
+            self.0.borrow_mut().push(Outcome::Success);
+            Outcome::Success
+        }
+    }
+    let (completion, reports) = token();
+    let ends = Reports::default();
+    let verdict = Verdict::AtEnd(Ends(Rc::clone(&ends)));
+    drop(completion.follow(verdict, Response::new(Full::<Bytes>::default())));
+    assert_eq!(*ends.borrow(), [Outcome::Success]);
+    assert_eq!(*reports.borrow(), [Outcome::Success]);
+}

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{Extension, Router, routing};
-use bartizan_core::{Body, BoxError};
+use bartizan_core::{Body, BoxError, Rejection, RejectionKind};
 use bartizan_listener::ConnectInfo;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -197,33 +197,63 @@ async fn calls_the_clone_that_it_made_ready() {
 
 async fn fail_on_request(request: Request<Body>) -> Result<Response<Body>, BoxError> {
     match request.uri().path() {
-        "/fail" => Err("no".into()),
+        "/fail" => Err("10.0.0.1 is down".into()),
+        "/full" => {
+            let rejection = Rejection::new(RejectionKind::Full, "test");
+            Err(std::io::Error::other(rejection).into())
+        }
         _ => Ok(Response::new(Body::empty())),
     }
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_closes_the_connection() {
+async fn an_error_of_the_service_is_answered_and_the_connection_kept() {
     let server = Server::start(bind().await, service_fn(fail_on_request));
-    let mut client = raw(
-        server.addr,
-        b"GET /fail HTTP/1.1\r\nhost: localhost\r\n\r\n",
-    )
-    .await;
-    assert_eq!(rest(&mut client).await, b"");
+    let (mut one, mut two) = (h1(server.addr).await, h2(server.addr).await);
+    for (path, status) in [("/fail", 500), ("/full", 503), ("/", 200)] {
+        within(one.ready()).await.expect("it is kept alive");
+        let responses = [
+            one.send_request(get(path)).await,
+            two.send_request(get(path)).await,
+        ];
+        for response in responses {
+            let response = response.expect("a response");
+            assert_eq!(response.status(), status);
+            let text = text(response).await;
+            assert!(!text.contains("10.0.0.1"), "errors stay inside: {text}");
+            assert_eq!(
+                text.contains(&format!("\"status\":{status}")),
+                status != 200
+            );
+        }
+    }
+    let mut head = get("/fail");
+    *head.method_mut() = Method::HEAD;
+    let response = two.send_request(head).await.expect("a response");
+    assert_eq!(response.status(), 500);
+    assert_eq!(text(response).await, "");
     server.shutdown().await;
 }
 
 #[tokio::test]
-async fn over_http2_it_resets_the_stream_only() {
-    let server = Server::start(bind().await, service_fn(fail_on_request));
-    let mut client = h2(server.addr).await;
-    client
-        .send_request(get("/fail"))
-        .await
-        .expect_err("a reset");
-    let response = client.send_request(get("/")).await.expect("a response");
-    assert_eq!(response.status(), StatusCode::OK);
+async fn a_request_has_one_host() {
+    let server = Server::start(bind().await, service_fn(hello));
+    for (hosts, status) in [
+        ("", "400 Bad Request"),
+        ("host: a\r\nhost: a\r\n", "400 Bad Request"),
+        ("host: a\r\n", "200 OK"),
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nconnection: close\r\n{hosts}\r\n");
+        let mut client = raw(server.addr, request.as_bytes()).await;
+        let answer = String::from_utf8(rest(&mut client).await).expect("UTF-8");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{answer}"
+        );
+    }
+    // HTTP/1.0 has no such rule.
+    let mut client = raw(server.addr, b"GET / HTTP/1.0\r\n\r\n").await;
+    assert!(rest(&mut client).await.starts_with(b"HTTP/1.0 200 OK\r\n"));
     server.shutdown().await;
 }
 
@@ -247,8 +277,8 @@ async fn an_error_of_readiness_is_one_of_the_service() {
     }
 
     let server = Server::start(bind().await, Broken);
-    let mut client = raw(server.addr, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    assert_eq!(rest(&mut client).await, b"");
+    let response = h1(server.addr).await.send_request(get("/")).await;
+    assert_eq!(response.expect("a response").status(), 500);
     server.shutdown().await;
 }
 
