@@ -55,5 +55,28 @@
 #[macro_use]
 mod macros;
 
+pub mod adaptive_limit;
+pub mod backoff;
+pub mod balance;
+pub mod budget;
+pub mod bulkhead;
+pub mod chaos;
+pub mod circuit_breaker;
+pub mod coalesce;
+pub mod deadline;
+pub mod endpoint;
 pub mod failover;
+pub mod fallback;
+pub mod health;
+pub mod hedge;
+pub mod outlier;
+pub mod rate_limit;
+pub mod retry;
+pub mod shed;
+pub mod stack;
+pub mod throttle;
 pub mod timeout;
+
+mod random;
+mod sync;
+mod window;
