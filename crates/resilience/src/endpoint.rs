@@ -109,6 +109,11 @@ impl Endpoint {
         self.0.facts.zone.as_deref()
     }
 
+    /// Whether the other is a clone of this one, and not just of the same name.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether nobody found it unfit.
     // Relaxed, as below: the byte guards no other memory.
     pub fn is_fit(&self) -> bool {

@@ -1,0 +1,194 @@
+//! Where calls write down how they ended: an atomic per thread for the rates, and one word per endpoint for the failures in a row.
+
+use std::{
+    num::NonZero,
+    sync::{Arc, atomic::AtomicUsize},
+    thread,
+};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+use super::{detector::Shared, state::Tally};
+
+// Relaxed throughout: none of the words guards other memory.
+
+/// One endpoint, as its calls see it. The detector decides about it elsewhere, under its lock.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) shared: Arc<Shared>,
+    pub(super) id: u64,
+    pub(super) streak: Streak,
+    stripes: Box<[Stripe]>,
+}
+
+/// A line of its own for the threads that write to it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Stripe {
+    successes: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Core {
+    pub(super) fn new(shared: Arc<Shared>, id: u64) -> Self {
+        Self {
+            shared,
+            id,
+            streak: Streak::new(),
+            stripes: (0..stripes()).map(|_| Stripe::default()).collect(),
+        }
+    }
+
+    pub(super) fn stripes(&self) -> usize {
+        self.stripes.len()
+    }
+
+    /// Takes what was counted since it was last taken.
+    pub(super) fn drain(&self) -> Tally {
+        let mut tally = Tally::default();
+        for stripe in &self.stripes {
+            tally.successes += stripe.successes.swap(0, Ordering::Relaxed);
+            tally.failures += stripe.failures.swap(0, Ordering::Relaxed);
+        }
+        tally
+    }
+
+    /// A call of that generation succeeded.
+    pub(super) fn succeeded(&self, stripe: usize, generation: u32) {
+        if !self.streak.succeeded(generation) {
+            return;
+        }
+        let before = self.stripes[stripe]
+            .successes
+            .fetch_add(1, Ordering::Relaxed);
+        // The clock costs more than all the rest, and a sweep can wait for a few calls.
+        if before % LOOK_EVERY == 0 {
+            self.shared.look();
+        }
+    }
+
+    /// A call of that generation failed.
+    pub(super) fn failed(&self, stripe: usize, generation: u32) {
+        // First, so that the failure counts in the interval in which it came.
+        self.shared.look();
+        let limit = self.shared.policy.consecutive_failures;
+        let run = self.streak.failed(generation, limit);
+        if run == Run::Stale {
+            return;
+        }
+        self.stripes[stripe]
+            .failures
+            .fetch_add(1, Ordering::Relaxed);
+        if run == Run::Full {
+            self.shared.failed_in_a_row(self.id, generation);
+        }
+    }
+}
+
+/// How many successes of one thread's stripe go by between two looks at the clock.
+pub(super) const LOOK_EVERY: u64 = 32;
+
+/// The generation, which each ejection and each return begins anew, and the failures in a row since. Both in one word, so that a
+/// result of an older generation can never be counted in a newer one.
+#[derive(Debug)]
+pub(super) struct Streak(AtomicU64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    /// The call began before the endpoint was last ejected or brought back.
+    Stale,
+    Counted,
+    /// So many that it is too many. Said to one failure in as many.
+    Full,
+}
+
+const fn pack(generation: u32, run: u32) -> u64 {
+    (generation as u64) << 32 | run as u64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "each half is taken by itself"
+)]
+const fn unpack(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
+impl Streak {
+    fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub(super) fn generation(&self) -> u32 {
+        unpack(self.0.load(Ordering::Relaxed)).0
+    }
+
+    /// Begins the next generation. Called under the detector's lock.
+    pub(super) fn turn(&self) {
+        self.update(|now, _| Some(pack(now.wrapping_add(1), 0)));
+    }
+
+    /// Ends the run. Says whether the generation is still that one.
+    fn succeeded(&self, generation: u32) -> bool {
+        // The usual case writes nothing, so that cores do not fight over the line.
+        let before =
+            self.update(|now, run| (now == generation && run != 0).then_some(pack(generation, 0)));
+        before.0 == generation
+    }
+
+    fn failed(&self, generation: u32, limit: Option<u32>) -> Run {
+        let (before, run) = self.update(|now, run| {
+            let limit = limit.filter(|_| now == generation)?;
+            Some(pack(generation, if run + 1 < limit { run + 1 } else { 0 }))
+        });
+        match limit {
+            _ if before != generation => Run::Stale,
+            Some(limit) if run + 1 >= limit => Run::Full,
+            _ => Run::Counted,
+        }
+    }
+
+    /// Replaces the word by what `next` makes of it, if that is anything, and answers what it was.
+    fn update(&self, next: impl Fn(u32, u32) -> Option<u64>) -> (u32, u32) {
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let (generation, run) = unpack(word);
+            let Some(new) = next(generation, run) else {
+                return (generation, run);
+            };
+            match self
+                .0
+                .compare_exchange_weak(word, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return (generation, run),
+                Err(other) => word = other,
+            }
+        }
+    }
+}
+
+/// The way of one thread's calls to one endpoint: what a call has to hold on to, behind a count that only this stripe's threads
+/// write.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Lane<C> {
+    pub(super) core: Arc<Core>,
+    pub(super) stripe: usize,
+    pub(super) classify: Arc<C>,
+}
+
+/// A power of two, about as many as threads can run at a time.
+fn stripes() -> usize {
+    const MOST: usize = 32;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    cores.next_power_of_two().min(MOST)
+}
+
+/// The number of this thread. Those that started one after another have different stripes.
+pub(super) fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
+}
