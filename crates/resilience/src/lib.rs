@@ -6,6 +6,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`health`] | asks endpoints whether they are well |
+//! | [`outlier`] | ejects the endpoints that do worse than the others |
 //! | [`timeout`] | gives up on a response that does not come |
 //!
 //! # What they share

@@ -146,7 +146,7 @@ impl<C> OnComplete for Report<C> {
         let Lane { core, stripe, .. } = &*self.lane;
         match outcome {
             Outcome::Success | Outcome::Throttled { .. } => {
-                core.succeeded(*stripe, self.generation)
+                core.succeeded(*stripe, self.generation);
             }
             Outcome::Failure => core.failed(*stripe, self.generation),
             Outcome::Cancelled => {
