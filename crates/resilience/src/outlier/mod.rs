@@ -134,6 +134,8 @@ mod policy;
 mod record;
 mod service;
 mod state;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "http")]
 pub use self::layer::AtEnd;

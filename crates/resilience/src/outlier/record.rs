@@ -192,3 +192,89 @@ pub(super) fn thread_number() -> usize {
     }
     NUMBER.with(|number| *number)
 }
+
+#[cfg(all(test, not(bartizan_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_in_so_many_is_one_too_many() {
+        let streak = Streak::new();
+        let runs: Vec<_> = (0..6).map(|_| streak.failed(0, Some(3))).collect();
+        let (counted, full) = (Run::Counted, Run::Full);
+        assert_eq!(runs, [counted, counted, full, counted, counted, full]);
+        assert_eq!(streak.failed(0, None), Run::Counted);
+        assert_eq!(streak.failed(0, Some(1)), Run::Full);
+    }
+
+    #[test]
+    fn a_success_ends_the_run_and_a_turn_the_generation() {
+        let streak = Streak::new();
+        streak.failed(0, Some(2));
+        assert!(streak.succeeded(0));
+        assert_eq!(streak.failed(0, Some(2)), Run::Counted);
+        streak.turn();
+        assert_eq!(streak.generation(), 1);
+        assert_eq!(streak.failed(0, Some(2)), Run::Stale);
+        assert!(!streak.succeeded(0));
+        assert_eq!(streak.failed(1, Some(2)), Run::Counted);
+        assert_eq!(streak.failed(1, Some(2)), Run::Full);
+    }
+}
+
+#[cfg(all(test, bartizan_loom))]
+mod loom_tests {
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn loom_of_failures_at_once_exactly_one_is_the_last() {
+        loom::model(|| {
+            let streak = Arc::new(Streak::new());
+            let threads: Vec<_> = (0..2)
+                .map(|_| {
+                    let streak = Arc::clone(&streak);
+                    thread::spawn(move || {
+                        u32::from(streak.failed(0, Some(3)) == Run::Full)
+                            + u32::from(streak.failed(0, Some(3)) == Run::Full)
+                    })
+                })
+                .collect();
+            let full: u32 = threads
+                .into_iter()
+                .map(|thread| thread.join().expect("no panic"))
+                .sum();
+            assert_eq!(full, 1);
+            assert_eq!(unpack(streak.0.load(Ordering::Relaxed)), (0, 1));
+        });
+    }
+
+    #[test]
+    fn loom_a_result_of_an_older_generation_never_counts_in_a_newer() {
+        loom::model(|| {
+            let streak = Arc::new(Streak::new());
+            let threads = [true, false].map(|fails| {
+                let streak = Arc::clone(&streak);
+                thread::spawn(move || {
+                    let generation = streak.generation();
+                    if fails {
+                        streak.failed(generation, Some(9));
+                    } else {
+                        streak.succeeded(generation);
+                    }
+                    generation
+                })
+            });
+            streak.turn();
+            // One of the new generation, which no success of the old may undo.
+            streak.failed(1, Some(9));
+            let [failed_in, succeeded_in] = threads.map(|thread| thread.join().expect("no panic"));
+            let (generation, run) = unpack(streak.0.load(Ordering::Relaxed));
+            assert_eq!(generation, 1);
+            if succeeded_in == 0 {
+                assert_eq!(run, 1 + failed_in);
+            }
+        });
+    }
+}
