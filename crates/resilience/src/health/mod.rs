@@ -35,8 +35,9 @@
 //!
 //! - `tower-resilience-healthcheck`: the probe is a tower service and not a trait of its own; nothing is spawned; a threshold counts
 //!   checks in a row, with no third state that skips it; waits have jitter; who picks is a balancer's business.
-//! - Envoy: a first check does not decide alone, as there; the same interval holds for healthy and unhealthy endpoints; and a passed
-//!   check does not end an ejection, for which there is
+//! - Envoy: there an endpoint starts as unhealthy, and its first passed check is enough; here the start is set by
+//!   [`initial`](HealthCheckBuilder::initial), and the thresholds hold from the first. The same interval holds for healthy and
+//!   unhealthy endpoints. A passed check does not end an ejection, for which there is
 //!   [`OutlierDetector::restore`](crate::outlier::OutlierDetector::restore).
 //! - Kubernetes: the interval is from the end of a check to the next, and not from start to start.
 //!

@@ -12,7 +12,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::detector::{OutlierDetector, OutlierStatus, Shared};
+use super::{
+    detector::{OutlierDetector, OutlierStatus},
+    shared::Shared,
+};
 
 /// Sweeps when it is time. Made by [`OutlierDetector::driver`], and does nothing unless it is polled: spawn it.
 ///

@@ -6,9 +6,9 @@ use bartizan_core::{BoxError, Classify, IntactBody, Outcome, Rejection, Verdict,
 use tower_layer::Layer;
 
 use super::{
-    detector::Member,
     record::{Core, Lane, thread_number},
     service::Outlier,
+    shared::Member,
 };
 
 /// Tells the detector how the calls to one endpoint end. Made by [`OutlierDetector`](super::OutlierDetector).

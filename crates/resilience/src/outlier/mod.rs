@@ -33,7 +33,7 @@
 //!
 //! # Readiness and cancellation
 //!
-//! Readiness is the inner service's. The layer refuses nothing and delays nothing: a balancer that finds too few endpoints fit
+//! Readiness is the inner service's, and one that fails counts for nothing, as there was no call. The layer refuses nothing and delays nothing: a balancer that finds too few endpoints fit
 //! uses all of them, and the calls have to get through. Dropping a call counts for nothing, unless set otherwise. A body that the caller
 //! stops reading counts as its head did.
 //!
@@ -53,8 +53,8 @@
 //!
 //! # Differences from `tower-resilience-outlier`
 //!
-//! That ejects on consecutive errors only, up to 50 % and none of a single endpoint, looks up endpoints by name under one lock per
-//! call, and never wakes but by waking itself from `poll_ready`.
+//! That ejects on consecutive errors, unless you write a strategy; up to 50 %, and never a single endpoint; looks up endpoints by
+//! name under one lock for all calls; and by default holds calls to an ejected endpoint back by a `poll_ready` that wakes itself.
 //!
 //! # Examples
 //!
@@ -133,6 +133,7 @@ mod layer;
 mod policy;
 mod record;
 mod service;
+mod shared;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,8 @@ impl Default for FailurePercentage {
 }
 
 impl FailurePercentage {
-    /// Sets the share of failures that is too many, from 1 to 100 percent. Default: 85, which is past any bad minute.
+    /// Sets the share of failures that is too many, from 1 to 100 percent. Default: 85, where it is of little use
+    /// to anyone.
     #[must_use]
     pub const fn percent(mut self, percent: u8) -> Self {
         self.percent = percent;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
-use super::{detector::Shared, state::Tally};
+use super::{shared::Shared, state::Tally};
 
 // Relaxed throughout: none of the words guards other memory.
 
@@ -86,7 +86,7 @@ impl Core {
 }
 
 /// How many successes of one thread's stripe go by between two looks at the clock.
-pub(super) const LOOK_EVERY: u64 = 32;
+const LOOK_EVERY: u64 = 32;
 
 /// The generation, which each ejection and each return begins anew, and the failures in a row since. Both in one word, so that a
 /// result of an older generation can never be counted in a newer one.

@@ -151,9 +151,8 @@ impl<C> OnComplete for Report<C> {
             Outcome::Failure => core.failed(*stripe, self.generation),
             Outcome::Cancelled => {
                 let limit = core.shared.policy.cancelled_after;
-                let waited = self.started.map(|started| started.elapsed());
-                // `None` is less than any wait, so both are there.
-                if limit.is_some() && waited >= limit {
+                let is_overdue = |started: Instant| Some(started.elapsed()) >= limit;
+                if self.started.is_some_and(is_overdue) {
                     core.failed(*stripe, self.generation);
                 }
             }
