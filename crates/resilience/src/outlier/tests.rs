@@ -5,7 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use crate::endpoint::Endpoint;
+
 use super::{
+    OutlierDetector,
     policy::{EjectionCause, FailurePercentage, Policy, SuccessRate},
     state::{Book, Change, Tally},
 };
@@ -92,6 +95,25 @@ fn what_is_due_is_the_first_of_the_sweep_and_the_returns() {
     assert_eq!(book.due(), start + secs(4));
     book.advance(start + secs(4), |_| unreachable!("no sweep"));
     assert_eq!(book.due(), start + secs(10));
+}
+
+/// Between the last failure of a run and the lock, the endpoint may have been ejected and brought back by others.
+#[test]
+fn a_run_of_failures_that_ended_in_an_older_generation_ejects_nobody() {
+    let detector = OutlierDetector::default();
+    let endpoint = Endpoint::new("a");
+    let _layer = detector.layer(&endpoint);
+    detector.shared.failed_in_a_row(0, 0);
+    assert!(!endpoint.is_fit());
+    assert!(detector.restore(&endpoint));
+    for stale in [0, 1] {
+        detector.shared.failed_in_a_row(0, stale);
+        assert!(endpoint.is_fit());
+    }
+    detector.shared.failed_in_a_row(0, 2);
+    assert!(!endpoint.is_fit());
+    // And one that has left is nobody.
+    detector.shared.failed_in_a_row(7, 0);
 }
 
 #[test]

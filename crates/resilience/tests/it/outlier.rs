@@ -280,6 +280,47 @@ async fn where_not_all_outliers_may_be_ejected_the_worst_are() {
     assert_eq!(ejected(&targets), [1, 4]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_an_endpoint_did_before_and_during_its_ejection_is_no_ground_for_the_next() {
+    let detector = built(
+        OutlierDetector::builder()
+            .base_ejection(secs(2))
+            .failure_percentage(FailurePercentage::default().min_endpoints(1)),
+    );
+    tokio::spawn(detector.driver());
+    let mut targets = targets(&detector, 1);
+    for _ in 0..20 {
+        calls(&mut targets[0], 0, 4);
+        calls(&mut targets[0], 1, 0);
+    }
+    sleep(secs(1)).await;
+    calls(&mut targets[0], 0, 5);
+    assert_eq!(ejected(&targets), [0]);
+    // A balancer that finds too few fit calls it all the same.
+    calls(&mut targets[0], 0, 100);
+    sleep(secs(3)).await;
+    assert_eq!(ejected(&targets), [] as [usize; 0]);
+    sleep(secs(10)).await;
+    assert_eq!(ejected(&targets), [] as [usize; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_driver_a_failure_sweeps() {
+    let policy = FailurePercentage::default()
+        .percent(50)
+        .min_endpoints(1)
+        .min_requests(10);
+    let detector = built(sweeping().failure_percentage(policy));
+    let mut targets = targets(&detector, 2);
+    calls(&mut targets[0], 5, 5);
+    advance(secs(9)).await;
+    calls(&mut targets[1], 0, 1);
+    assert_eq!(ejected(&targets), [] as [usize; 0]);
+    advance(secs(1)).await;
+    calls(&mut targets[1], 0, 1);
+    assert_eq!(ejected(&targets), [0]);
+}
+
 /// A peer's window never evicts.
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_failures_after_ten_thousand_successes_eject() {
