@@ -15,5 +15,8 @@ pub mod one_layer {}
 #[doc = include_str!("src/failover.md")]
 pub mod failover {}
 
+#[doc = include_str!("src/outlier-ejection.md")]
+pub mod outlier_ejection {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

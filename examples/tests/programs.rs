@@ -77,6 +77,25 @@ fn one_layer() {
 }
 
 #[test]
+fn outlier() {
+    assert_contains(
+        &printed("outlier", &[]),
+        &[
+            "all are well: [[200, 200], [200, 200], [200, 200]]",
+            "replica 1 fails: [[200, 200], [500, 500], [200, 200]]",
+            "is ejected for ConsecutiveFailures, for ",
+            "it is ejected: [",
+            ", [], ",
+            "its time is up: [[200, 200], [200, 200], [200, 200]]",
+            "replica 2 is unhealthy: the answer was 503 Service Unavailable",
+            "it is not called: [",
+            ", []]",
+            "it is back: [[200, 200], [200, 200], [200, 200]]",
+        ],
+    );
+}
+
+#[test]
 fn failover_demo() {
     let text = printed("failover", &["--demo", "--port", "0"]);
     assert_contains(

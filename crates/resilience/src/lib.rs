@@ -6,6 +6,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`health`] | asks endpoints whether they are well |
+//! | [`outlier`] | ejects the endpoints that do worse than the others |
 //! | [`timeout`] | gives up on a response that does not come |
 //!
 //! # What they share
@@ -55,5 +57,28 @@
 #[macro_use]
 mod macros;
 
+pub mod adaptive_limit;
+pub mod backoff;
+pub mod balance;
+pub mod budget;
+pub mod bulkhead;
+pub mod chaos;
+pub mod circuit_breaker;
+pub mod coalesce;
+pub mod deadline;
+pub mod endpoint;
 pub mod failover;
+pub mod fallback;
+pub mod health;
+pub mod hedge;
+pub mod outlier;
+pub mod rate_limit;
+pub mod retry;
+pub mod shed;
+pub mod stack;
+pub mod throttle;
 pub mod timeout;
+
+mod random;
+mod sync;
+mod window;

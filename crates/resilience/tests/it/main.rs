@@ -2,4 +2,6 @@
 
 mod allocations;
 mod failover;
+mod health;
+mod outlier;
 mod timeout;

@@ -1,0 +1,127 @@
+//! The layer of one endpoint, and how it judges calls.
+
+use std::{any::Any, marker::PhantomData, sync::Arc};
+
+use bartizan_core::{BoxError, Classify, IntactBody, Outcome, Rejection, Verdict, find};
+use tower_layer::Layer;
+
+use super::{
+    record::{Core, Lane, thread_number},
+    service::Outlier,
+    shared::Member,
+};
+
+/// Tells the detector how the calls to one endpoint end. Made by [`OutlierDetector`](super::OutlierDetector).
+///
+/// All services that it makes, and all their clones, are of the same endpoint.
+#[derive(Debug)]
+pub struct OutlierLayer<C = OnError, M = AtHead> {
+    lanes: Arc<Lanes<C>>,
+    mode: PhantomData<M>,
+}
+
+impl<C, M> OutlierLayer<C, M> {
+    pub(super) fn new(member: Arc<Member>, classify: C) -> Self {
+        Self {
+            lanes: Arc::new(Lanes::new(member, classify)),
+            mode: PhantomData,
+        }
+    }
+
+    /// Sets what counts as a failure: a closure, or any other [`Classify`].
+    ///
+    /// [`Outcome::Failure`] fails; [`Success`](Outcome::Success) and [`Throttled`](Outcome::Throttled) do not, since a peer that asks
+    /// for less works; [`Ignored`](Outcome::Ignored) counts as nothing.
+    pub fn classify<D>(self, classify: D) -> OutlierLayer<D, M> {
+        OutlierLayer::new(Arc::clone(&self.lanes.member), classify)
+    }
+}
+
+impl<C, M> Clone for OutlierLayer<C, M> {
+    fn clone(&self) -> Self {
+        Self {
+            lanes: Arc::clone(&self.lanes),
+            mode: PhantomData,
+        }
+    }
+}
+
+impl<S, C, M> Layer<S> for OutlierLayer<C, M> {
+    type Service = Outlier<S, C, M>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Outlier::new(inner, Arc::clone(&self.lanes))
+    }
+}
+
+/// One lane per stripe, for calls to hold on to without all of them counting on one word.
+#[derive(Debug)]
+pub(super) struct Lanes<C> {
+    member: Arc<Member>,
+    lanes: Box<[Arc<Lane<C>>]>,
+}
+
+impl<C> Lanes<C> {
+    fn new(member: Arc<Member>, classify: C) -> Self {
+        let classify = Arc::new(classify);
+        let lane = |stripe| {
+            Arc::new(Lane {
+                core: Arc::clone(&member.core),
+                stripe,
+                classify: Arc::clone(&classify),
+            })
+        };
+        Self {
+            lanes: (0..member.core.stripes()).map(lane).collect(),
+            member,
+        }
+    }
+
+    pub(super) fn core(&self) -> &Core {
+        &self.member.core
+    }
+
+    /// The lane of this thread.
+    pub(super) fn lane(&self) -> &Arc<Lane<C>> {
+        // The number of lanes is a power of two.
+        &self.lanes[thread_number() & (self.lanes.len() - 1)]
+    }
+}
+
+/// The verdict on the head of a response is the last word. For any protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AtHead;
+
+/// The end of the response's body has the last word, if the head leaves it open. For [`http::Response`].
+#[cfg(feature = "http")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AtEnd;
+
+/// Every error is a failure, and every response a success.
+///
+/// Except for a [`Rejection`] by a layer below before the call was sent, which says nothing of the endpoint. It is seen in a
+/// [`BoxError`] and as itself; over another error type give [`classify`](OutlierLayer::classify) a closure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnError;
+
+impl<Req, Res, E: 'static> Classify<Req, Res, E> for OnError {
+    type Seen = ();
+    type Rest = IntactBody;
+
+    fn request(&self, _: &Req) -> Self::Seen {}
+
+    fn head(&self, (): Self::Seen, result: Result<&Res, &E>) -> Verdict {
+        let Err(error) = result else {
+            return Verdict::AtEnd(IntactBody(Outcome::Success));
+        };
+        let error = error as &dyn Any;
+        let rejection = match error.downcast_ref::<BoxError>() {
+            Some(error) => find::<Rejection>(&**error),
+            None => error.downcast_ref::<Rejection>(),
+        };
+        Verdict::Now(match rejection {
+            Some(rejection) if rejection.is_unsent() => Outcome::Ignored,
+            _ => Outcome::Failure,
+        })
+    }
+}
