@@ -5,8 +5,9 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`deadline`] | limits a whole call, and tells everybody below how much time is left |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
-//! | [`timeout`] | gives up on a response that does not come |
+//! | [`timeout`] | gives up on a response that does not come, or that stops coming |
 //!
 //! # What they share
 //!

@@ -9,7 +9,7 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// The moment by which a whole call, with all its attempts, has to be answered.
 ///
-/// It travels in the extensions of a request. A layer puts it there; retries read it, to spare
+/// It travels in the extensions of a request. A [layer](super) puts it there; retries read it, to spare
 /// themselves a wait that cannot end in time; a handler copies it from the request that it serves to the requests that it makes.
 /// The earlier of two is the one that counts: that is [`Ord::min`].
 ///
