@@ -3,5 +3,6 @@
 mod allocations;
 mod body_timeout;
 mod deadline;
+mod fail_back;
 mod failover;
 mod timeout;
