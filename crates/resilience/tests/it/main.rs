@@ -5,4 +5,5 @@ mod body_timeout;
 mod deadline;
 mod fail_back;
 mod failover;
+mod shed;
 mod timeout;
