@@ -6,4 +6,5 @@ mod deadline;
 mod fail_back;
 mod failover;
 mod shed;
+mod throttle;
 mod timeout;
