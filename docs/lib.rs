@@ -15,5 +15,11 @@ pub mod one_layer {}
 #[doc = include_str!("src/failover.md")]
 pub mod failover {}
 
+#[doc = include_str!("src/timeouts.md")]
+pub mod timeouts {}
+
+#[doc = include_str!("src/order.md")]
+pub mod order {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

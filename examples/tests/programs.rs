@@ -77,6 +77,22 @@ fn one_layer() {
 }
 
 #[test]
+fn timeouts() {
+    let text = printed("timeouts", &[]);
+    assert_contains(
+        &text,
+        &[
+            "an attempt: the limit is 500ms after ",
+            "a body: 200 OK at once",
+            "a body: the body sent nothing for 200ms after ",
+            "two services deep: the backend has less than a second",
+            "two services deep: the ",
+            ", and it took ",
+        ],
+    );
+}
+
+#[test]
 fn failover_demo() {
     let text = printed("failover", &["--demo", "--port", "0"]);
     assert_contains(

@@ -190,7 +190,7 @@ impl<S, Req, P> Course<S, Req, P> {
     }
 
     /// Whether the call is at the earlier target that it tries first.
-    const fn is_probing(&self) -> bool {
+    fn is_probing(&self) -> bool {
         self.probe.is_some() && self.attempts.is_empty()
     }
 

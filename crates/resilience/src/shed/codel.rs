@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// Tells a queue that a burst left behind from one that never goes away, by how long the oldest call in it has waited.
 ///
-/// The condition is that of CoDel (RFC 8289 section 3): a delay that is at or above the target for a whole interval. What follows from
+/// The condition is that of `CoDel` (RFC 8289 section 3): a delay that is at or above the target for a whole interval. What follows from
 /// it is that of "Fail at Scale" (Maurer, ACM Queue 13(8), 2015): while it lasts, nobody waits longer than the target.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Codel {

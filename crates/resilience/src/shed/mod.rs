@@ -10,7 +10,7 @@
 //!   came first is about to be shed. Some calls are answered fast, and the others are refused fast, where in turn all of them would be
 //!   late. It is over when no call has been late for an interval.
 //!
-//! The condition is that of CoDel (RFC 8289), what follows from it that of "Fail at Scale" (Maurer, ACM Queue 13(8), 2015). Nobody has
+//! The condition is that of `CoDel` (RFC 8289), what follows from it that of "Fail at Scale" (Maurer, ACM Queue 13(8), 2015). Nobody has
 //! to know the capacity in calls per second: time is the measure.
 //!
 //! # Placement

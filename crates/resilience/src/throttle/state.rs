@@ -152,9 +152,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_probability_and_falls_with_what_is_accepted(calls in 0_u64..1 << 40, share in 0.0..1.0, multiplier in 1.0..10.0) {
+        fn it_is_a_probability_and_falls_with_what_is_accepted((calls, accepted) in (0_u64..1 << 40).prop_flat_map(|calls| (proptest::strategy::Just(calls), 0..=calls)), multiplier in 1.0..10.0) {
             let settings = Settings { multiplier, max_chance: 1.0, ..SETTINGS };
-            let accepted = (calls as f64 * share) as u64;
             let chance = settings.chance(calls, accepted);
             prop_assert!((0.0..=1.0).contains(&chance));
             prop_assert!(settings.chance(calls, accepted / 2) >= chance);
