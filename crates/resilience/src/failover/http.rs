@@ -144,7 +144,8 @@ impl FailoverLayerBuilder {
     ///
     /// # Errors
     ///
-    /// If there is no target, the interval of fail-back is zero, one of them is no URL to send requests to, or a status is not one. The error names which.
+    /// If there is no target, one of them is no URL to send requests to, a status is not one, or the interval of fail-back is zero. The
+    /// error names which.
     pub fn build(self) -> Result<FailoverLayer, ConfigError> {
         if let Some(error) = self.error {
             return Err(error);

@@ -6,8 +6,8 @@
 //!
 //! - *Calm*, which is as long as the wait falls below the target (5 ms) at least once per interval (100 ms): first come, first served,
 //!   and nobody waits for longer than the interval.
-//! - *Overloaded*, which is when it has not: nobody waits for longer than the target, and who came last is served first, because who
-//!   came first is about to be shed. Some calls are answered fast, and the others are refused fast, where in turn all of them would be
+//! - *Overloaded*, which is when it has not: nobody who comes waits for longer than the target, and who came last is served first,
+//!   because who came first is about to be shed. A place never stays free for that: the last one in the queue gets it. Some calls are answered fast, and the others are refused fast, where in turn all of them would be
 //!   late. It is over when no call has been late for an interval.
 //!
 //! The condition is that of `CoDel` (RFC 8289), what follows from it that of "Fail at Scale" (Maurer, ACM Queue 13(8), 2015). Nobody has
@@ -103,6 +103,7 @@
 mod codel;
 mod layer;
 mod places;
+mod queue;
 mod service;
 
 pub use self::{

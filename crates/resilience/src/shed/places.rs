@@ -3,7 +3,6 @@
 #[cfg(not(bartizan_loom))]
 use std::sync::Mutex;
 use std::{
-    collections::BTreeMap,
     mem,
     sync::{Arc, PoisonError},
     task::Waker,
@@ -14,7 +13,10 @@ use std::{
 use loom::sync::Mutex;
 use tokio::time::Instant;
 
-use super::codel::Codel;
+use super::{
+    codel::Codel,
+    queue::{Queue, Settled},
+};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// The lowest bit of the word: somebody is in the queue, so places go there.
@@ -33,29 +35,6 @@ pub(super) struct Places {
     count: usize,
     queue_limit: usize,
     queue: Mutex<Queue>,
-}
-
-#[derive(Debug)]
-struct Queue {
-    codel: Codel,
-    next_ticket: u64,
-    /// By ticket, so that the first is the oldest.
-    waiting: BTreeMap<u64, Waiter>,
-    /// What has been decided of those who do not know yet.
-    settled: BTreeMap<u64, Settled>,
-    shed: u64,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    since: Instant,
-    waker: Waker,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Settled {
-    Granted,
-    Shed { waited: Duration },
 }
 
 /// What becomes of one who wants a place.
@@ -97,13 +76,7 @@ impl Places {
             word: AtomicUsize::new(count * PLACE),
             count,
             queue_limit,
-            queue: Mutex::new(Queue {
-                codel,
-                next_ticket: 0,
-                waiting: BTreeMap::new(),
-                settled: BTreeMap::new(),
-                shed: 0,
-            }),
+            queue: Mutex::new(Queue::new(codel)),
         }
     }
 
@@ -238,66 +211,6 @@ impl Places {
 
     pub(super) fn is_overloaded(&self, now: Instant) -> bool {
         self.queue().codel.is_overloaded(now)
-    }
-}
-
-impl Queue {
-    fn enter(&mut self, now: Instant, waker: Waker) -> u64 {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.waiting.insert(ticket, Waiter { since: now, waker });
-        ticket
-    }
-
-    /// Grants a place to whose turn it is, after it has shed whoever waited for too long. Says whether there was somebody.
-    fn grant(&mut self, now: Instant, wakers: &mut Vec<Waker>) -> bool {
-        if let Some(oldest) = self.waiting.first_entry() {
-            let delay = now.saturating_duration_since(oldest.get().since);
-            self.codel.observe(now, delay);
-        }
-        // All but the last: a place is free, and better used than not.
-        while self.waiting.len() > 1 {
-            let Some(oldest) = self.waiting.first_entry() else {
-                break;
-            };
-            let waited = now.saturating_duration_since(oldest.get().since);
-            if !self.codel.is_overdue(now, waited) {
-                break;
-            }
-            let (ticket, waiter) = oldest.remove_entry();
-            self.settle_shed(ticket, waited);
-            wakers.push(waiter.waker);
-        }
-        // Who came last has the most time left; in turn, each would be served when it is nearly out of it.
-        let next = if self.codel.is_overloaded(now) {
-            self.waiting.pop_last()
-        } else {
-            self.waiting.pop_first()
-        };
-        let Some((ticket, waiter)) = next else {
-            return false;
-        };
-        self.settled.insert(ticket, Settled::Granted);
-        wakers.push(waiter.waker);
-        true
-    }
-
-    /// Sheds the oldest, if the queue is a standing one. The waker is for when the lock is gone.
-    fn evict(&mut self, now: Instant) -> Option<Waker> {
-        let oldest = self.waiting.first_entry()?;
-        let waited = now.saturating_duration_since(oldest.get().since);
-        self.codel.observe(now, waited);
-        if !self.codel.is_overloaded(now) {
-            return None;
-        }
-        let (ticket, waiter) = oldest.remove_entry();
-        self.settle_shed(ticket, waited);
-        Some(waiter.waker)
-    }
-
-    fn settle_shed(&mut self, ticket: u64, waited: Duration) {
-        self.shed += 1;
-        self.settled.insert(ticket, Settled::Shed { waited });
     }
 }
 

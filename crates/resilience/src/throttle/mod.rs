@@ -80,7 +80,7 @@
 //!     tokio::time::advance(Duration::from_millis(10)).await;
 //! }
 //! assert_eq!((handle.calls(), handle.accepted()), (1000, 0));
-//! assert_eq!(handle.chance(), 0.9);
+//! assert_eq!(format!("{:.2}", handle.chance()), "0.90");
 //! # Ok(())
 //! # }
 //! ```

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     random::Random,
     sync::atomic::{AtomicU64, Ordering},
-    window::Window,
+    window::{Window, nanos},
 };
 
 /// So many buckets that what leaves the window leaves it smoothly, and so few that they are quickly summed.
@@ -48,7 +48,7 @@ pub(super) struct State {
     settings: Settings,
     counts: Window<2>,
     start: Instant,
-    refresh: Duration,
+    refresh_nanos: u64,
     /// The probability in 2⁻³², below the number of the refresh at which it was worked out. Relaxed: the word guards no other memory,
     /// and of two threads that work it out at once either is right.
     chance: AtomicU64,
@@ -61,7 +61,7 @@ impl State {
             settings,
             counts: Window::new(settings.window, BUCKETS),
             start: Instant::now(),
-            refresh: settings.window / REFRESHES,
+            refresh_nanos: nanos(settings.window / REFRESHES),
             chance: AtomicU64::new(0),
             random,
         }
@@ -100,8 +100,8 @@ impl State {
         reason = "a fraction that is not negative, and a number that may wrap"
     )]
     pub(super) fn chance(&self, now: Instant) -> f64 {
-        let elapsed = now.saturating_duration_since(self.start);
-        let refresh = (elapsed.as_nanos() / self.refresh.as_nanos()) as u32;
+        let elapsed = nanos(now.saturating_duration_since(self.start));
+        let refresh = (elapsed / self.refresh_nanos) as u32;
         let word = self.chance.load(Ordering::Relaxed);
         let bits = if (word >> 32) as u32 == refresh {
             word as u32
@@ -152,7 +152,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_probability_and_falls_with_what_is_accepted((calls, accepted) in (0_u64..1 << 40).prop_flat_map(|calls| (proptest::strategy::Just(calls), 0..=calls)), multiplier in 1.0..10.0) {
+        fn it_is_a_probability_and_falls_with_what_is_accepted(
+            (calls, accepted) in (0_u64..1 << 40).prop_flat_map(|calls| (Just(calls), 0..=calls)),
+            multiplier in 1.0..10.0,
+        ) {
             let settings = Settings { multiplier, max_chance: 1.0, ..SETTINGS };
             let chance = settings.chance(calls, accepted);
             prop_assert!((0.0..=1.0).contains(&chance));
