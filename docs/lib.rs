@@ -17,6 +17,11 @@ pub mod failover {}
 
 #[doc = include_str!("src/outlier-ejection.md")]
 pub mod outlier_ejection {}
+#[doc = include_str!("src/timeouts.md")]
+pub mod timeouts {}
+
+#[doc = include_str!("src/order.md")]
+pub mod order {}
 
 #[doc = include_str!("src/design.md")]
 pub mod design {}

@@ -91,6 +91,17 @@ fn outlier() {
             "it is not called: [",
             ", []]",
             "it is back: [[200, 200], [200, 200], [200, 200]]",
+fn timeouts() {
+    let text = printed("timeouts", &[]);
+    assert_contains(
+        &text,
+        &[
+            "an attempt: the limit is 500ms after ",
+            "a body: 200 OK at once",
+            "a body: the body sent nothing for 200ms after ",
+            "two services deep: the backend has less than a second",
+            "two services deep: the ",
+            ", and it took ",
         ],
     );
 }

@@ -5,10 +5,14 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`deadline`] | limits a whole call, and tells everybody below how much time is left |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
 //! | [`health`] | asks endpoints whether they are well |
 //! | [`outlier`] | ejects the endpoints that do worse than the others |
 //! | [`timeout`] | gives up on a response that does not come |
+//! | [`shed`] | keeps a queue short by refusing what has waited in it for too long |
+//! | [`throttle`] | holds calls back from a peer that accepts too few of them |
+//! | [`timeout`] | gives up on a response that does not come, or that stops coming |
 //!
 //! # What they share
 //!

@@ -106,6 +106,7 @@ where
                 }
                 // ## Readying => (Calling | Pausing | Readying | Exhausted)
                 StateProj::Readying { service } => match service.poll_ready(cx) {
+                    Poll::Pending if course.is_probing() => course.pass_by(),
                     Poll::Pending => {
                         course.wait();
                         return Poll::Pending;
@@ -131,6 +132,10 @@ pub(super) struct Course<S, Req, P> {
     shared: Arc<Shared<S, P>>,
     /// Where it began.
     start: usize,
+    /// The earlier target that is tried before that, if this call is the one that tries it.
+    probe: Option<usize>,
+    /// The instance that was made ready where the call began, while an earlier target is tried.
+    reserve: Option<S>,
     /// What to send to the next target. `None` if there is none, or the request could not be copied for it.
     next_request: Option<Req>,
     /// When the call began to wait for the target it is at.
@@ -144,6 +149,8 @@ impl<S, Req, P> Course<S, Req, P> {
         Self {
             shared,
             start,
+            probe: None,
+            reserve: None,
             next_request: None,
             waiting_since: None,
             attempts: Vec::new(),
@@ -151,7 +158,9 @@ impl<S, Req, P> Course<S, Req, P> {
     }
 
     fn target(&self) -> usize {
-        self.shared.route.target(self.start, self.attempts.len())
+        self.shared
+            .route
+            .target(self.start, self.probe, self.attempts.len())
     }
 
     /// Looks at the clock only where there is something to wait for, so that a target that answers at once costs no look.
@@ -178,6 +187,11 @@ impl<S, Req, P> Course<S, Req, P> {
 
     fn fault(&mut self, fault: Cow<'static, str>) {
         self.record(|target, name, waited| Attempt::faulted(target, name, waited, fault));
+    }
+
+    /// Whether the call is at the earlier target that it tries first.
+    fn is_probing(&self) -> bool {
+        self.probe.is_some() && self.attempts.is_empty()
     }
 
     fn has_targets_left(&self) -> bool {
@@ -222,6 +236,20 @@ where
         }
     }
 
+    /// Tries `target` first, which is an earlier one. `reserve` was made ready where the call begins, and stays so.
+    pub(super) fn probe(&mut self, target: usize, reserve: S, request: Req) -> State<S, S::Future> {
+        self.probe = Some(target);
+        self.reserve = Some(reserve);
+        self.next_request = Some(request);
+        self.ready_next()
+    }
+
+    /// The earlier target is not ready. Nobody knows for how long, and where the call begins somebody is.
+    fn pass_by(&mut self) -> State<S, S::Future> {
+        self.probe = None;
+        self.ready_next()
+    }
+
     /// The target that the call began with has failed before `request` was sent to it.
     pub(super) fn skip(&mut self, error: BoxError, request: Req) -> State<S, S::Future> {
         self.fail(error);
@@ -236,7 +264,7 @@ where
         }
     }
 
-    fn go_on(&self) -> State<S, S::Future> {
+    fn go_on(&mut self) -> State<S, S::Future> {
         let interval = self.shared.settings.interval;
         if self.is_over() {
             State::Exhausted
@@ -249,9 +277,14 @@ where
         }
     }
 
-    fn ready_next(&self) -> State<S, S::Future> {
+    fn ready_next(&mut self) -> State<S, S::Future> {
+        let target = self.target();
+        let reserve = match target == self.start {
+            true => self.reserve.take(),
+            false => None,
+        };
         State::Readying {
-            service: self.shared.service(self.target()),
+            service: reserve.unwrap_or_else(|| self.shared.service(target)),
         }
     }
 

@@ -6,11 +6,7 @@ use bartizan_core::{BaseUrl, BoxError, ConfigError, Propagate, Replay, StatusSet
 use http::{Request, Response, StatusCode, header::HOST};
 use tower_layer::Layer;
 
-use super::{
-    Failover, FailoverHandle, Policy, Report,
-    route::Route,
-    service::{Settings, check_count},
-};
+use super::{Failover, FailoverHandle, Policy, Report, route::Route, service::Settings};
 
 /// Failover between URLs behind one client. See the [module](super).
 ///
@@ -137,19 +133,27 @@ impl FailoverLayerBuilder {
         self
     }
 
+    /// Has one call per `interval` try an earlier target first, so that a preferred one that has recovered is used again before the
+    /// present one fails. Default: off. See the [module](super#back-to-an-earlier-target).
+    pub const fn fail_back(mut self, interval: Duration) -> Self {
+        self.settings.fail_back = Some(interval);
+        self
+    }
+
     /// The layer, standing at its first target.
     ///
     /// # Errors
     ///
-    /// If there is no target, one of them is no URL to send requests to, or a status is not one. The error names which.
+    /// If there is no target, one of them is no URL to send requests to, a status is not one, or the interval of fail-back is zero. The
+    /// error names which.
     pub fn build(self) -> Result<FailoverLayer, ConfigError> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        check_count(self.targets.len())?;
+        self.settings.check(self.targets.len())?;
         let names = self.targets.iter().map(BaseUrl::to_string).collect();
         Ok(FailoverLayer {
-            route: Arc::new(Route::new(names)),
+            route: Arc::new(Route::new(names, self.settings.fail_back)),
             policy: Arc::new(HttpPolicy {
                 targets: self.targets,
                 ..self.policy

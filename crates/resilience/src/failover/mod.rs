@@ -8,6 +8,14 @@
 //! call — or by a response that the [`Policy`] does not take for an answer. For HTTP those are the statuses 501 to 504, unless set
 //! otherwise.
 //!
+//! # Back to an earlier target
+//!
+//! A target that recovers is used again when the present one fails, and not before: whoever answers is as good as another. Where it is
+//! not — the first target is near, or costs less — `fail_back(interval)` has one call per interval try an earlier target first, each of
+//! them in turn. If that one answers, it is the current target again; if it fails, the call goes on where it would have begun, and has
+//! paid for the news with the time that took, during which it keeps what it made ready there. So put a timeout below. An earlier target that is not ready at once is passed by, and a
+//! request that can be sent only once tries nobody. It is off by default, so that no call pays for a preference that nobody stated.
+//!
 //! # Placement
 //!
 //! Above the timeout, the breaker and the limits that are there per target, and below retries, which then repeat the whole round.

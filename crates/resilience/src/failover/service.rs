@@ -21,13 +21,30 @@ use super::{
 pub(super) struct Settings {
     pub(super) interval: Duration,
     pub(super) return_last_response: bool,
+    pub(super) fail_back: Option<Duration>,
 }
 
 impl Settings {
     pub(super) const DEFAULT: Self = Self {
         interval: Duration::ZERO,
         return_last_response: false,
+        fail_back: None,
     };
+
+    /// What both builders check.
+    pub(super) fn check(&self, targets: usize) -> Result<(), ConfigError> {
+        if targets == 0 {
+            return Err(ConfigError::new("targets", "[]", "at least one target"));
+        }
+        match self.fail_back {
+            Some(Duration::ZERO) => Err(ConfigError::new(
+                "fail_back",
+                "0ns",
+                "an interval longer than zero",
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What all clones of one failover share.
@@ -109,6 +126,19 @@ impl<S: Clone, P, R> Failover<S, P, R> {
         FailoverHandle::new(Arc::clone(&self.shared.route))
     }
 
+    /// The earlier target that this call is to try first, if it is time for that and the request can be sent once more.
+    fn claim_probe<Req, Res>(&self, request: &Req) -> Option<usize>
+    where
+        P: Policy<Req, Res>,
+    {
+        let route = &self.shared.route;
+        if route.is_probe_due(self.target) && self.shared.policy.copy(request).is_some() {
+            route.claim_probe(self.target)
+        } else {
+            None
+        }
+    }
+
     fn turn_to(&mut self, target: usize) {
         self.target = target;
         self.service = self.shared.service(target);
@@ -166,7 +196,16 @@ where
                 self.turn_to(self.target);
                 course.skip(error, request)
             }
-            Readiness::Ready | Readiness::Unknown => course.call(&mut self.service, request),
+            Readiness::Ready | Readiness::Unknown => {
+                match self.claim_probe::<_, S::Response>(&request) {
+                    None => course.call(&mut self.service, request),
+                    Some(earlier) => {
+                        let fresh = self.shared.service(self.target);
+                        let reserve = mem::replace(&mut self.service, fresh);
+                        course.probe(earlier, reserve, request)
+                    }
+                }
+            }
         };
         ResponseFuture::new(state, course, self.reject.clone())
     }
@@ -203,30 +242,30 @@ impl<S, P> FailoverBuilder<S, P> {
         self
     }
 
+    /// Has one call per `interval` try an earlier target first. Default: off. See the [module](super#back-to-an-earlier-target).
+    #[must_use]
+    pub const fn fail_back(mut self, interval: Duration) -> Self {
+        self.settings.fail_back = Some(interval);
+        self
+    }
+
     /// The service, standing at its first target.
     ///
     /// # Errors
     ///
-    /// If there is no target.
+    /// If there is no target, or the interval of fail-back is zero.
     pub fn build(self) -> Result<Failover<S, P>, ConfigError>
     where
         S: Clone,
     {
         let (names, services): (Vec<_>, Vec<_>) = self.targets.into_iter().unzip();
-        check_count(names.len())?;
+        self.settings.check(names.len())?;
         Ok(Failover::new(
-            Arc::new(Route::new(names)),
+            Arc::new(Route::new(names, self.settings.fail_back)),
             services,
             Arc::new(self.policy),
             self.settings,
             Propagate,
         ))
-    }
-}
-
-pub(super) fn check_count(targets: usize) -> Result<(), ConfigError> {
-    match targets {
-        0 => Err(ConfigError::new("targets", "[]", "at least one target")),
-        _ => Ok(()),
     }
 }
