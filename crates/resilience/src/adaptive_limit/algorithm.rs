@@ -8,7 +8,9 @@ use bartizan_core::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Window {
-    /// The mean time that successful calls took. `None` if there was none.
+    /// How long it was.
+    pub length: Duration,
+    /// The mean time that successful calls took, and those that were given up late. `None` if there was none.
     pub latency: Option<Duration>,
     /// How many calls were under way at most.
     pub in_flight: u32,
@@ -159,8 +161,9 @@ pub struct Gradient2 {
     long: LongMean,
 }
 
-/// How many windows the long mean is of, and how many make its first value.
+/// Of how many seconds the long mean is: Netflix's 600 windows, each of a second.
 const LONG: f64 = 600.0;
+/// How many windows make its first value.
 const WARM_UP: f64 = 10.0;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -171,12 +174,13 @@ struct LongMean {
 
 impl LongMean {
     /// A plain mean of the first windows, and an exponential one from then on.
-    fn add(&mut self, latency: f64) -> f64 {
+    fn add(&mut self, latency: f64, length: Duration) -> f64 {
         if self.windows < WARM_UP {
             self.windows += 1.0;
             self.mean += (latency - self.mean) / self.windows;
         } else {
-            self.mean += (latency - self.mean) * 2.0 / (LONG + 1.0);
+            let weight = (length.as_secs_f64() * 2.0 / LONG).min(1.0);
+            self.mean += (latency - self.mean) * weight;
         }
         self.mean
     }
@@ -208,10 +212,14 @@ impl Gradient2 {
     ///
     /// # Errors
     ///
-    /// If it is below 1 or not finite.
+    /// If it is not from 1 up to, but not including, 2: with half the limit the latency has to become normal.
     pub fn try_tolerance(mut self, factor: f64) -> Result<Self, ConfigError> {
-        if !(1.0..f64::INFINITY).contains(&factor) {
-            return Err(ConfigError::new("tolerance", factor, "a factor of at least 1"));
+        if !(1.0..2.0).contains(&factor) {
+            return Err(ConfigError::new(
+                "tolerance",
+                factor,
+                "a factor from 1 to less than 2",
+            ));
         }
         self.tolerance = factor;
         Ok(self)
@@ -230,7 +238,7 @@ impl Algorithm for Gradient2 {
             None if !window.is_overloaded => return limit,
             None => 0.5,
             Some(latency) => {
-                let long = self.long.add(latency);
+                let long = self.long.add(latency, window.length);
                 // After a long overload the mean would take its time to come down.
                 if long > 2.0 * latency {
                     self.long.mean *= 0.9;
@@ -251,7 +259,8 @@ impl Algorithm for Gradient2 {
 
     fn probed(&mut self, latency: Duration) {
         if let Some(latency) = seconds(Some(latency)) {
-            self.long.mean = self.long.mean.min(latency);
+            // Even if there was a queue with half the limit, this is less of it: the tolerance is below the two that was divided by.
+            self.long.mean = latency;
         }
     }
 }

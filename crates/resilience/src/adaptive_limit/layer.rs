@@ -273,7 +273,7 @@ pub(super) struct Shared {
     /// When the window may end, since the origin. [`CLOSING`] while one call ends it.
     window_end: AtomicU64,
     min_calls: u32,
-    /// The mean of the last window, or 0.
+    /// The mean of the calls that succeeded in the last window that had any, or 0.
     latency: AtomicU64,
     /// Locked by the call that ends a window, and by no other.
     control: Mutex<Control>,
@@ -308,7 +308,7 @@ impl Gate for Arc<Shared> {
         let now = Instant::now();
         let latency = now.saturating_duration_since(call.at);
         if usual > 0 && nanos(latency) > usual {
-            self.samples.success(latency, call.in_flight);
+            self.samples.abandoned(latency, call.in_flight);
             self.close(now);
         }
     }
@@ -342,7 +342,8 @@ impl Shared {
             return;
         }
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = self.samples.take(control.tolerated_drops());
+        let length = control.begin(now);
+        let (window, latency) = self.samples.take(length, control.tolerated_drops());
         let limit = control.next(&window, now);
         let length = control.window(&window);
         drop(control);
@@ -352,7 +353,7 @@ impl Shared {
             tracing::debug!(limit, before, ?window, "the adaptive limit has changed");
             self.places.set_limit(limit);
         }
-        if let Some(latency) = window.latency {
+        if let Some(latency) = latency {
             self.latency.store(nanos(latency), Ordering::Relaxed);
         }
         self.window_end.store(

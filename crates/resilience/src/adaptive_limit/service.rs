@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::{OnError, Shared};
-use crate::bulkhead::Admission;
+use crate::bulkhead::{Admission, Admitted};
 
 /// Limits how many calls are under way to what the peer bears. See the [module](super).
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match ready!(this.admission.poll(cx)) {
-            Ok((result, permit)) => {
+            Ok(Admitted { result, permit }) => {
                 let seen = this.seen.take().expect("not polled after it was ready");
                 let outcome = this.classify.head(seen, result.as_ref()).so_far();
                 permit.finish(|shared, call| shared.ended(call, outcome));

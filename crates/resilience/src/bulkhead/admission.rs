@@ -143,8 +143,11 @@ pin_project! {
     }
 }
 
-/// A call that got through, and the place that it still holds.
-pub(crate) type Admitted<T, E, G> = (Result<T, E>, Permit<G>);
+/// What became of a call that got through, and the place that it still holds.
+pub(crate) struct Admitted<T, E, G: Gate> {
+    pub(crate) result: Result<T, E>,
+    pub(crate) permit: Permit<G>,
+}
 
 impl<S, Req, G> Admission<S, S::Future, Req, G>
 where
@@ -184,6 +187,7 @@ where
         }
     }
 
+    #[expect(clippy::type_complexity, reason = "a result of a result, both needed")]
     pub(crate) fn poll(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -194,7 +198,7 @@ where
                 AdmissionProj::Inside { call, permit } => {
                     let result = ready!(call.poll(cx));
                     let permit = permit.take().expect("not polled after it was ready");
-                    return Poll::Ready(Ok((result, permit)));
+                    return Poll::Ready(Ok(Admitted { result, permit }));
                 }
                 // ## Refused => done
                 AdmissionProj::Refused { full } => return Poll::Ready(Err(*full)),
@@ -224,14 +228,14 @@ where
                 },
                 AdmissionProj::Gone => unreachable!("every state is followed by another"),
             };
-            let (service, request) = match self.as_mut().project_replace(Self::Gone) {
-                AdmissionOwned::Outside {
-                    service, request, ..
-                }
-                | AdmissionOwned::InLine {
-                    service, request, ..
-                } => (service, request),
-                _ => unreachable!("the others have returned"),
+            let (AdmissionOwned::Outside {
+                service, request, ..
+            }
+            | AdmissionOwned::InLine {
+                service, request, ..
+            }) = self.as_mut().project_replace(Self::Gone)
+            else {
+                unreachable!("the others have returned");
             };
             let next = match arrived {
                 Arrived::Inside(permit) => Self::inside(

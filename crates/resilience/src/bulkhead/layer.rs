@@ -174,9 +174,13 @@ impl BulkheadBuilder {
     /// # Errors
     ///
     /// If the limit or the number of keys is 0.
-    pub fn build_per_key<K, F>(self, key: F) -> Result<BulkheadLayer<PerKey<K, F>>, ConfigError>
+    pub fn build_per_key<Req, K, F>(
+        self,
+        key: F,
+    ) -> Result<BulkheadLayer<PerKey<K, F>>, ConfigError>
     where
         K: Hash + Eq,
+        F: Fn(&Req) -> Option<K>,
     {
         self.check()?;
         if self.max_keys == 0 {

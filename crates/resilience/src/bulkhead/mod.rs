@@ -16,7 +16,7 @@ pub use self::{
 #[cfg(feature = "http")]
 pub use self::hold::{HeldBody, UntilBodyEnd};
 pub(crate) use self::{
-    admission::{Admission, Call, Gate},
+    admission::{Admission, Admitted, Call, Gate},
     keys::Keys,
     places::Places,
 };

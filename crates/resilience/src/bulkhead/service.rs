@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::{Admission, Call},
+    admission::{Admission, Admitted, Call},
     hold::{Hold, Place, UntilHead},
     layer::{Partition, Shared},
     places::Places,
@@ -113,7 +113,7 @@ where
         let this = self.project();
         let (result, place) = match this.way.project() {
             WayProj::Limited { admission } => match ready!(admission.poll(cx)) {
-                Ok((result, permit)) => (result, Some(Place(permit))),
+                Ok(Admitted { result, permit }) => (result, Some(Place(permit))),
                 Err(full) => return Poll::Ready(this.reject.reject(full.rejection("bulkhead"))),
             },
             WayProj::Unlimited { call } => (ready!(call.poll(cx)), None),

@@ -17,7 +17,7 @@ impl<Res> Annotate<Res> for Plain {
 }
 
 #[cfg(feature = "http")]
-pub use self::http::{HasQuota, RateLimitHeaders};
+pub use self::http::RateLimitHeaders;
 
 #[cfg(feature = "http")]
 mod http {
@@ -26,10 +26,7 @@ mod http {
     use http::{HeaderName, HeaderValue, Response, header::RETRY_AFTER};
 
     use super::Annotate;
-    use crate::rate_limit::{
-        limit::{PerKey, Shared, Stored},
-        quota::{Decision, Quota},
-    };
+    use crate::rate_limit::quota::{Decision, Quota};
 
     const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
     const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -89,29 +86,5 @@ mod http {
 
     fn ceil_seconds(delay: Duration) -> u64 {
         delay.as_secs() + u64::from(delay.subsec_nanos() > 0)
-    }
-
-    /// Knows the quota that it applies.
-    pub trait HasQuota {
-        #[doc(hidden)]
-        fn quota(&self) -> &Quota;
-    }
-
-    impl HasQuota for Shared {
-        fn quota(&self) -> &Quota {
-            &self.0.rule.quota
-        }
-    }
-
-    impl<K, F> HasQuota for PerKey<K, F> {
-        fn quota(&self) -> &Quota {
-            &self.table.rule.quota
-        }
-    }
-
-    impl<T, F> HasQuota for Stored<T, F> {
-        fn quota(&self) -> &Quota {
-            &self.rule.quota
-        }
     }
 }

@@ -20,6 +20,7 @@ const DEFAULT_MAX_KEYS: usize = 100_000;
 /// Limits how many calls are made in a time. All services that it makes, and their clones, share the quota. See the [module](super).
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer<L = Shared, A = Plain, R = Propagate> {
+    quota: Quota,
     limit: L,
     annotate: A,
     reject: R,
@@ -43,8 +44,9 @@ impl RateLimitLayer {
 }
 
 impl<L> RateLimitLayer<L> {
-    const fn of(limit: L) -> Self {
+    const fn of(quota: Quota, limit: L) -> Self {
         Self {
+            quota,
             limit,
             annotate: Plain,
             reject: Propagate,
@@ -67,10 +69,10 @@ impl<K, F, A, R> RateLimitLayer<PerKey<K, F>, A, R> {
 }
 
 #[cfg(feature = "http")]
-impl<L: super::annotate::HasQuota, R> RateLimitLayer<L, Plain, R> {
+impl<L, R> RateLimitLayer<L, Plain, R> {
     /// Tells HTTP clients where they stand, under the policy name `default`: see [`RateLimitHeaders`](super::RateLimitHeaders).
     pub fn headers(self) -> RateLimitLayer<L, super::RateLimitHeaders, R> {
-        let headers = super::RateLimitHeaders::new("default", self.limit.quota());
+        let headers = super::RateLimitHeaders::new("default", &self.quota);
         self.annotated(headers)
     }
 
@@ -91,12 +93,13 @@ impl<L: super::annotate::HasQuota, R> RateLimitLayer<L, Plain, R> {
                 "printable ASCII without quotes and backslashes",
             ));
         }
-        let headers = super::RateLimitHeaders::new(name, self.limit.quota());
+        let headers = super::RateLimitHeaders::new(name, &self.quota);
         Ok(self.annotated(headers))
     }
 
     fn annotated<A>(self, annotate: A) -> RateLimitLayer<L, A, R> {
         RateLimitLayer {
+            quota: self.quota,
             limit: self.limit,
             annotate,
             reject: self.reject,
@@ -105,7 +108,7 @@ impl<L: super::annotate::HasQuota, R> RateLimitLayer<L, Plain, R> {
 }
 
 reject_methods!(
-    RateLimitLayer<L, A> { limit, annotate },
+    RateLimitLayer<L, A> { quota, limit, annotate },
     "[`Rejection::into_response`](bartizan_core::Rejection::into_response) makes a 429 with problem details and `Retry-After`."
 );
 
@@ -158,7 +161,7 @@ impl RateLimitBuilder {
 
     /// One quota for all calls.
     pub fn build(self) -> RateLimitLayer {
-        RateLimitLayer::of(Shared(Arc::new(Single {
+        RateLimitLayer::of(self.quota, Shared(Arc::new(Single {
             word: Word::default(),
             rule: self.rule(),
         })))
@@ -172,14 +175,18 @@ impl RateLimitBuilder {
     /// # Errors
     ///
     /// If the number of keys is 0.
-    pub fn build_per_key<K, F>(self, key: F) -> Result<RateLimitLayer<PerKey<K, F>>, ConfigError>
+    pub fn build_per_key<Req, K, F>(
+        self,
+        key: F,
+    ) -> Result<RateLimitLayer<PerKey<K, F>>, ConfigError>
     where
         K: Hash + Eq,
+        F: Fn(&Req) -> Option<K>,
     {
         if self.max_keys == 0 {
             return Err(ConfigError::new("max_keys", 0, "at least 1"));
         }
-        Ok(RateLimitLayer::of(PerKey {
+        Ok(RateLimitLayer::of(self.quota, PerKey {
             key: Arc::new(key),
             table: Arc::new(Table {
                 keys: Keys::new(self.max_keys),
@@ -190,11 +197,12 @@ impl RateLimitBuilder {
     }
 
     /// A quota for each key, in a store that other processes use too. A request whose key is `None` is not limited.
-    pub fn build_stored<K, T, F>(self, store: T, key: F) -> RateLimitLayer<Stored<T, F>>
+    pub fn build_stored<Req, K, T, F>(self, store: T, key: F) -> RateLimitLayer<Stored<T, F>>
     where
         T: Store<K>,
+        F: Fn(&Req) -> Option<K>,
     {
-        RateLimitLayer::of(Stored {
+        RateLimitLayer::of(self.quota, Stored {
             store: Arc::new(store),
             key: Arc::new(key),
             rule: self.rule(),

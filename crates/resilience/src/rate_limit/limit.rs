@@ -124,7 +124,7 @@ impl Turn for () {
 pub struct Shared(pub(super) Arc<Single>);
 
 #[derive(Debug)]
-pub struct Single {
+pub(super) struct Single {
     pub(super) word: Word,
     pub(super) rule: Rule,
 }
@@ -170,7 +170,7 @@ pub struct PerKey<K, F> {
 }
 
 #[derive(Debug)]
-pub struct Table<K> {
+pub(super) struct Table<K> {
     pub(super) keys: Keys<K, u64>,
     /// For the keys that find no room.
     pub(super) others: Word,

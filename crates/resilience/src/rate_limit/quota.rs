@@ -49,7 +49,8 @@ impl Quota {
         let interval = per.as_nanos().div_ceil(limit.into());
         let interval = u64::try_from(interval)
             .ok()
-            .filter(|interval| (SHORTEST_INTERVAL..=LONGEST_FILL).contains(interval))
+            .filter(|&interval| interval <= LONGEST_FILL)
+            .filter(|_| per.as_nanos() >= u128::from(SHORTEST_INTERVAL) * u128::from(limit))
             .ok_or_else(|| {
                 ConfigError::new(
                     "per",
