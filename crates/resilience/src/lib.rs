@@ -5,7 +5,10 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`adaptive_limit`] | finds out how many calls the peer bears at a time, and lets through no more |
+//! | [`bulkhead`] | limits how many calls are under way at a time, all together or per key |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`rate_limit`] | lets through so many calls in such a time, all together or per client |
 //! | [`timeout`] | gives up on a response that does not come |
 //!
 //! # What they share

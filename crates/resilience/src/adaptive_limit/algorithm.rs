@@ -124,7 +124,9 @@ impl Algorithm for Vegas {
         let Some(latency) = seconds(window.latency) else {
             return limit;
         };
-        let least = *self.least.insert(self.least.map_or(latency, |least| least.min(latency)));
+        let least = *self
+            .least
+            .insert(self.least.map_or(latency, |least| least.min(latency)));
         let queued = (limit * (1.0 - least / latency)).ceil();
         if queued <= step {
             limit + 6.0 * step

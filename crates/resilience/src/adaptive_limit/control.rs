@@ -196,9 +196,7 @@ impl Control {
     fn current(&self) -> u32 {
         let limit = match self.phase {
             Phase::Steady { .. } => self.limit,
-            Phase::Draining | Phase::Probing => {
-                (self.limit / 2.0).max(self.settings.min.into())
-            }
+            Phase::Draining | Phase::Probing => (self.limit / 2.0).max(self.settings.min.into()),
         };
         #[expect(
             clippy::cast_possible_truncation,
@@ -288,7 +286,7 @@ mod tests {
         }
 
         fn probed(&mut self, latency: Duration) {
-            self.probed.lock().unwrap().push(latency);
+            self.probed.lock().expect("not poisoned").push(latency);
         }
     }
 
@@ -301,12 +299,18 @@ mod tests {
         let mut limits = Vec::new();
         for second in 0..=14 {
             let latency = 100 + second;
-            limits.push(control.next(&window(latency, 20), start + second as u32 * SECOND));
+            limits.push(control.next(&window(latency, 20), start + Duration::from_secs(second)));
         }
-        let begun = limits.iter().position(|&limit| limit == 10).expect("a probe");
+        let begun = limits
+            .iter()
+            .position(|&limit| limit == 10)
+            .expect("a probe");
         assert!((8..=13).contains(&begun), "{limits:?}");
         assert_eq!(limits[begun..begun + 2], [10, 10]);
-        assert!(limits[begun + 2..].iter().all(|&limit| limit == 20) && limits[..begun].iter().all(|&limit| limit == 20));
+        assert!(
+            limits[begun + 2..].iter().all(|&limit| limit == 20)
+                && limits[..begun].iter().all(|&limit| limit == 20)
+        );
         let counted = Duration::from_millis(100 + begun as u64 + 2);
         assert_eq!(*probed.lock().unwrap(), [counted]);
     }
@@ -332,7 +336,11 @@ mod tests {
         }
         for (says, limit) in [(1e9, 100), (-5.0, 2), (f64::NAN, 20), (f64::INFINITY, 20)] {
             let mut control = Control::new(Box::new(Says(says)), settings(20), Instant::now());
-            assert_eq!(control.next(&window(1, 20), Instant::now()), limit, "{says}");
+            assert_eq!(
+                control.next(&window(1, 20), Instant::now()),
+                limit,
+                "{says}"
+            );
         }
     }
 

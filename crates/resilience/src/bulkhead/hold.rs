@@ -29,7 +29,9 @@ pub trait Hold<Res> {
 
 /// A place that is given back when it is dropped.
 #[derive(Debug)]
-pub struct Place(#[expect(dead_code, reason = "held until it is dropped")] pub(super) Permit<Arc<Places>>);
+pub struct Place(
+    #[expect(dead_code, reason = "held until it is dropped")] pub(super) Permit<Arc<Places>>,
+);
 
 /// The place is free when the response is there. For HTTP, when its head is.
 #[derive(Clone, Copy, Debug, Default)]

@@ -5,12 +5,7 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 use bartizan_core::{ConfigError, Propagate};
 use tower_layer::Layer;
 
-use super::{
-    hold::UntilHead,
-    keys::Keys,
-    places::Places,
-    service::Bulkhead,
-};
+use super::{hold::UntilHead, keys::Keys, places::Places, service::Bulkhead};
 
 /// How many places there are: room for bursts of a busy service, and well below the sockets and memory of a process.
 const DEFAULT_LIMIT: u32 = 1000;
@@ -314,9 +309,7 @@ impl<K: Hash + Eq> KeyedBulkheadHandle<K> {
     /// How full `key` is. `None` if it is not remembered, and so has no calls under way, unless they are among the
     /// [`others`](Self::others).
     pub fn snapshot(&self, key: K) -> Option<BulkheadSnapshot> {
-        self.0
-            .keys
-            .get(key, |places| BulkheadSnapshot::of(places))
+        self.0.keys.get(key, |places| BulkheadSnapshot::of(places))
     }
 
     /// How full the places are that all keys share for which there was no room.

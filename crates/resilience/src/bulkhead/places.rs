@@ -125,12 +125,10 @@ impl Places {
             }
             // To wait is decided on the very word that has no free place: from then on, who gives one back comes to the lock.
             let next = word + if is_free { TAKEN } else { WAITING };
-            match self.word.compare_exchange_weak(
-                word,
-                next,
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+            match self
+                .word
+                .compare_exchange_weak(word, next, Ordering::Acquire, Ordering::Relaxed)
+            {
                 Ok(_) if is_free => return Entered::Took(half(taken(next))),
                 Ok(_) => break,
                 Err(current) => word = current,
@@ -327,7 +325,11 @@ mod loom_tests {
                 Entered::Refused => panic!("the queue is long enough"),
             }
         }
-        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "one place, two callers");
+        assert_eq!(
+            inside.fetch_add(1, Ordering::SeqCst),
+            0,
+            "one place, two callers"
+        );
         inside.fetch_sub(1, Ordering::SeqCst);
         places.give_back();
     }
@@ -352,8 +354,7 @@ mod loom_tests {
         loom::model(|| {
             let places = Arc::new(Places::new(1, 1, Duration::MAX));
             places.try_take();
-            let Entered::Queued(ticket) =
-                block_on(poll_fn(|cx| Poll::Ready(places.enter(cx))))
+            let Entered::Queued(ticket) = block_on(poll_fn(|cx| Poll::Ready(places.enter(cx))))
             else {
                 panic!("nobody else is in line");
             };

@@ -161,10 +161,13 @@ impl RateLimitBuilder {
 
     /// One quota for all calls.
     pub fn build(self) -> RateLimitLayer {
-        RateLimitLayer::of(self.quota, Shared(Arc::new(Single {
-            word: Word::default(),
-            rule: self.rule(),
-        })))
+        RateLimitLayer::of(
+            self.quota,
+            Shared(Arc::new(Single {
+                word: Word::default(),
+                rule: self.rule(),
+            })),
+        )
     }
 
     /// A quota for each key. A request whose key is `None` is not limited.
@@ -186,14 +189,17 @@ impl RateLimitBuilder {
         if self.max_keys == 0 {
             return Err(ConfigError::new("max_keys", 0, "at least 1"));
         }
-        Ok(RateLimitLayer::of(self.quota, PerKey {
-            key: Arc::new(key),
-            table: Arc::new(Table {
-                keys: Keys::new(self.max_keys),
-                others: Word::default(),
-                rule: self.rule(),
-            }),
-        }))
+        Ok(RateLimitLayer::of(
+            self.quota,
+            PerKey {
+                key: Arc::new(key),
+                table: Arc::new(Table {
+                    keys: Keys::new(self.max_keys),
+                    others: Word::default(),
+                    rule: self.rule(),
+                }),
+            },
+        ))
     }
 
     /// A quota for each key, in a store that other processes use too. A request whose key is `None` is not limited.
@@ -202,12 +208,15 @@ impl RateLimitBuilder {
         T: Store<K>,
         F: Fn(&Req) -> Option<K>,
     {
-        RateLimitLayer::of(self.quota, Stored {
-            store: Arc::new(store),
-            key: Arc::new(key),
-            rule: self.rule(),
-            fails_closed: self.fails_closed,
-        })
+        RateLimitLayer::of(
+            self.quota,
+            Stored {
+                store: Arc::new(store),
+                key: Arc::new(key),
+                rule: self.rule(),
+                fails_closed: self.fails_closed,
+            },
+        )
     }
 }
 

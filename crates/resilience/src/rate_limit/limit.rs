@@ -1,12 +1,6 @@
 //! Where the state of a quota is kept: in one word, in one per key, or elsewhere.
 
-use std::{
-    fmt,
-    future::Pending,
-    hash::Hash,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, future::Pending, hash::Hash, sync::Arc, time::Duration};
 
 use bartizan_core::BoxError;
 use tokio::time::Instant;
@@ -22,6 +16,8 @@ use crate::{
 pub(super) struct Rule {
     pub(super) quota: Quota,
     pub(super) longest_wait: Duration,
+    /// The same, in nanoseconds.
+    wait_nanos: u64,
     origin: Instant,
 }
 
@@ -30,6 +26,7 @@ impl Rule {
         Self {
             quota,
             longest_wait,
+            wait_nanos: nanos(longest_wait),
             origin: Instant::now(),
         }
     }
@@ -39,7 +36,7 @@ impl Rule {
     }
 
     fn decide(&self, state: u64, now: u64) -> (Decision, Option<u64>) {
-        self.quota.decide(state, now, self.longest_wait)
+        self.quota.decide_nanos(state, now, self.wait_nanos)
     }
 }
 
@@ -57,12 +54,10 @@ impl Word {
                 // Who is refused writes nothing.
                 return (decision, None);
             };
-            match self.0.compare_exchange_weak(
-                state,
-                next,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
+            match self
+                .0
+                .compare_exchange_weak(state, next, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return (decision, Some(next)),
                 Err(current) => state = current,
             }
@@ -356,7 +351,10 @@ where
             Ok(decision) => Ok(Some(decision)),
             Err(error) if *this.fails_closed => Err(error),
             Err(error) => {
-                tracing::warn!(error = &*error, "the store of a rate limit failed; the call is let through");
+                tracing::warn!(
+                    error = &*error,
+                    "the store of a rate limit failed; the call is let through"
+                );
                 Ok(None)
             }
         })

@@ -138,27 +138,43 @@ impl Quota {
     /// assert_eq!(unchanged, None);
     /// # Ok::<(), bartizan_core::ConfigError>(())
     /// ```
-    pub fn decide(&self, arrival: u64, now: u64, longest_wait: Duration) -> (Decision, Option<u64>) {
+    pub fn decide(
+        &self,
+        arrival: u64,
+        now: u64,
+        longest_wait: Duration,
+    ) -> (Decision, Option<u64>) {
+        self.decide_nanos(arrival, now, nanos(longest_wait))
+    }
+
+    /// Without conversions and divisions: those are for who asks the decision.
+    pub(super) fn decide_nanos(
+        &self,
+        arrival: u64,
+        now: u64,
+        longest_wait: u64,
+    ) -> (Decision, Option<u64>) {
         let base = arrival.max(now);
         let next = base.saturating_add(self.interval);
         let latest = now.saturating_add(self.interval * u64::from(self.burst));
         // By so much the call is too early.
         let wait = next.saturating_sub(latest);
-        let longest_wait = u64::try_from(longest_wait.as_nanos()).unwrap_or(u64::MAX);
         if wait > longest_wait {
             let decision = Decision {
-                wait: Duration::ZERO,
-                remaining: 0,
-                full_after: Duration::from_nanos(base - now),
-                retry_after: Some(Duration::from_nanos(wait - longest_wait)),
+                wait: wait - longest_wait,
+                is_refused: true,
+                spare: 0,
+                interval: self.interval,
+                full_after: base - now,
             };
             return (decision, None);
         }
         let decision = Decision {
-            wait: Duration::from_nanos(wait),
-            remaining: self.left(latest, next),
-            full_after: Duration::from_nanos(next - now),
-            retry_after: None,
+            wait,
+            is_refused: false,
+            spare: latest.saturating_sub(next),
+            interval: self.interval,
+            full_after: next - now,
         };
         (decision, Some(next))
     }
@@ -167,68 +183,81 @@ impl Quota {
     pub(super) fn peek(&self, arrival: u64, now: u64) -> (u32, Duration) {
         let base = arrival.max(now);
         let latest = now.saturating_add(self.interval * u64::from(self.burst));
-        (self.left(latest, base), Duration::from_nanos(base - now))
-    }
-
-    fn left(&self, latest: u64, arrival: u64) -> u32 {
-        u32::try_from(latest.saturating_sub(arrival) / self.interval).unwrap_or(u32::MAX)
+        let remaining = latest.saturating_sub(base) / self.interval;
+        (
+            u32::try_from(remaining).unwrap_or(u32::MAX),
+            Duration::from_nanos(base - now),
+        )
     }
 }
 
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// What a rate limit says of one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Decision {
-    wait: Duration,
-    remaining: u32,
-    full_after: Duration,
-    retry_after: Option<Duration>,
+    /// In nanoseconds, as the others. Of a call that is refused: until it would not be.
+    wait: u64,
+    is_refused: bool,
+    /// How many intervals fit into it is how many calls more could come.
+    spare: u64,
+    interval: u64,
+    full_after: u64,
 }
 
 impl Decision {
     /// The call is let through after `wait`, `remaining` more could come right after it, and if none does the quota is full again
     /// after `full_after`.
-    pub const fn admit(wait: Duration, remaining: u32, full_after: Duration) -> Self {
+    pub fn admit(wait: Duration, remaining: u32, full_after: Duration) -> Self {
         Self {
-            wait,
-            remaining,
-            full_after,
-            retry_after: None,
+            wait: nanos(wait),
+            is_refused: false,
+            spare: remaining.into(),
+            interval: 1,
+            full_after: nanos(full_after),
         }
     }
 
     /// The call is refused until `retry_after` has passed, and if none comes the quota is full again after `full_after`.
-    pub const fn refuse(retry_after: Duration, full_after: Duration) -> Self {
+    pub fn refuse(retry_after: Duration, full_after: Duration) -> Self {
         Self {
-            wait: Duration::ZERO,
-            remaining: 0,
-            full_after,
-            retry_after: Some(retry_after),
+            wait: nanos(retry_after),
+            is_refused: true,
+            spare: 0,
+            interval: 1,
+            full_after: nanos(full_after),
         }
     }
 
-    /// Whether the call is let through.
+    /// Whether the call is let through, now or after its [`wait`](Self::wait).
     pub const fn is_admitted(&self) -> bool {
-        self.retry_after.is_none()
+        !self.is_refused
     }
 
-    /// How long the call has to wait for its turn.
+    /// How long the call has to wait for its turn. Zero if it is refused.
     pub const fn wait(&self) -> Duration {
-        self.wait
+        Duration::from_nanos(if self.is_refused { 0 } else { self.wait })
     }
 
     /// How many calls more could come at once.
-    pub const fn remaining(&self) -> u32 {
-        self.remaining
+    pub fn remaining(&self) -> u32 {
+        u32::try_from(self.spare / self.interval).unwrap_or(u32::MAX)
     }
 
     /// After how long the quota is full again, if no call comes.
     pub const fn full_after(&self) -> Duration {
-        self.full_after
+        Duration::from_nanos(self.full_after)
     }
 
     /// After how long a refused call would be let through, or be let wait.
     pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        if self.is_refused {
+            Some(Duration::from_nanos(self.wait))
+        } else {
+            None
+        }
     }
 }
 

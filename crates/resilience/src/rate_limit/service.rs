@@ -189,7 +189,9 @@ where
                             this.state.set(State::Refused { store_error: None });
                             continue;
                         }
-                        decision.map(|decision| decision.wait()).filter(|wait| !wait.is_zero())
+                        decision
+                            .map(|decision| decision.wait())
+                            .filter(|wait| !wait.is_zero())
                     }
                     Err(error) => {
                         this.state.set(State::Refused {

@@ -66,7 +66,13 @@ async fn with_one_call_in_flight_the_limit_does_not_grow_to_1000() {
             Ok::<_, BoxError>(())
         }));
         for _ in 0..5000 {
-            service.ready().await.expect("ready").call(()).await.expect("an answer");
+            service
+                .ready()
+                .await
+                .expect("ready")
+                .call(())
+                .await
+                .expect("an answer");
         }
         assert_eq!(handle.snapshot().limit, 20, "{name}");
         assert_eq!(handle.snapshot().latency, Some(MS(20)), "{name}");
@@ -82,10 +88,10 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(capacity: u32, latency: Duration) -> Self {
+    fn new(capacity: u32, latency_ms: u64) -> Self {
         Self {
             capacity,
-            latency: Arc::new(AtomicU64::new(latency.as_millis() as u64)),
+            latency: Arc::new(AtomicU64::new(latency_ms)),
             in_flight: Arc::default(),
         }
     }
@@ -93,7 +99,10 @@ impl Peer {
     async fn work(self) -> Result<(), BoxError> {
         let in_flight = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         let share = u64::from(in_flight.max(self.capacity));
-        sleep(MS(self.latency.load(Ordering::Relaxed) * share / u64::from(self.capacity))).await;
+        sleep(MS(
+            self.latency.load(Ordering::Relaxed) * share / u64::from(self.capacity)
+        ))
+        .await;
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         Ok(())
     }
@@ -134,7 +143,7 @@ async fn it_finds_what_the_peer_bears_and_stays_there() {
             .build()
             .expect("valid");
         let handle = layer.handle();
-        let peer = Peer::new(15, MS(40));
+        let peer = Peer::new(15, 40);
         peer.load(&layer, 100, 30 * SECOND).await;
         // Long enough for a mean that forgets to take the overload for normal.
         for _ in 0..4 {
@@ -161,7 +170,7 @@ async fn a_peer_that_became_slower_for_good_is_not_taken_for_an_overloaded_one_f
             .build()
             .expect("valid");
         let handle = layer.handle();
-        let peer = Peer::new(100, MS(20));
+        let peer = Peer::new(100, 20);
         peer.load(&layer, 60, 20 * SECOND).await;
         assert_eq!(limit(&handle), 50, "{name}");
         peer.latency.store(200, Ordering::Relaxed);
@@ -194,7 +203,12 @@ async fn failures_lower_it_and_a_few_do_not() {
                 let calls = (0..50).map(|_| service.clone().oneshot(()));
                 futures_util::future::join_all(calls).await;
             }
-            assert_eq!(limit(&handle) < 25, falls, "{name}: {:?}", handle.snapshot());
+            assert_eq!(
+                limit(&handle) < 25,
+                falls,
+                "{name}: {:?}",
+                handle.snapshot()
+            );
         }
     }
 }
@@ -204,7 +218,7 @@ async fn calls_that_a_timeout_above_cuts_off_are_not_invisible() {
     // All that it sees are cancelled calls: the timeout sits above it.
     let layer = AdaptiveLimitLayer::builder().build().expect("valid");
     let handle = layer.handle();
-    let peer = Peer::new(100, MS(50));
+    let peer = Peer::new(100, 50);
     peer.load(&layer, 20, 5 * SECOND).await;
     let before = limit(&handle);
     peer.latency.store(5000, Ordering::Relaxed);
@@ -250,7 +264,12 @@ async fn over_http_statuses_are_drops_and_refusals_of_ours_are_nothing() {
             let calls = (0..30).map(|_| service.clone().oneshot(()));
             futures_util::future::join_all(calls).await;
         }
-        assert_eq!(limit(&handle) < 40, falls, "{status}: {:?}", handle.snapshot());
+        assert_eq!(
+            limit(&handle) < 40,
+            falls,
+            "{status}: {:?}",
+            handle.snapshot()
+        );
     }
     let handle = layer.handle();
     let service = layer.layer(service_fn(|(): ()| async {
@@ -268,7 +287,10 @@ async fn over_http_statuses_are_drops_and_refusals_of_ours_are_nothing() {
 #[tokio::test(start_paused = true)]
 async fn when_it_is_full_the_call_fails_and_every_way_out_gives_the_place_back() {
     let (probe, control) = Probe::new(|(): &()| ());
-    let layer = AdaptiveLimitLayer::builder().initial(1).build().expect("valid");
+    let layer = AdaptiveLimitLayer::builder()
+        .initial(1)
+        .build()
+        .expect("valid");
     let handle = layer.handle();
     let mut service = layer.layer(probe);
     control.push(Step::pending());
@@ -283,7 +305,15 @@ async fn when_it_is_full_the_call_fails_and_every_way_out_gives_the_place_back()
     assert_eq!(handle.snapshot().in_flight, 0);
 
     control.push(Step::fail(ProbeError::new("refused")));
-    assert!(service.ready().await.expect("ready").call(()).await.is_err());
+    assert!(
+        service
+            .ready()
+            .await
+            .expect("ready")
+            .call(())
+            .await
+            .is_err()
+    );
     assert!(service.ready().await.expect("ready").call(()).await.is_ok());
     assert_eq!(handle.snapshot().in_flight, 0);
 }
@@ -301,7 +331,7 @@ async fn an_algorithm_of_yours() {
         .algorithm(Fixed)
         .build()
         .expect("valid");
-    Peer::new(100, MS(20)).load(&layer, 20, SECOND).await;
+    Peer::new(100, 20).load(&layer, 20, SECOND).await;
     assert_eq!(limit(&layer.handle()), 120);
 }
 
@@ -322,14 +352,23 @@ fn what_cannot_be_is_refused() {
     ] {
         assert_eq!(builder.build().expect_err("refused").field(), field);
     }
-    assert_eq!(Aimd::new().try_backoff(1.0).expect_err("refused").field(), "backoff");
     assert_eq!(
-        Gradient2::new().try_tolerance(0.9).expect_err("refused").field(),
+        Aimd::new().try_backoff(1.0).expect_err("refused").field(),
+        "backoff"
+    );
+    assert_eq!(
+        Gradient2::new()
+            .try_tolerance(0.9)
+            .expect_err("refused")
+            .field(),
         "tolerance"
     );
 }
 
 #[tokio::test]
 async fn a_call_that_finds_a_place_allocates_nothing() {
-    assert_eq!(of_calls(&AdaptiveLimitLayer::default().layer(Bare), || ()), 0);
+    assert_eq!(
+        of_calls(&AdaptiveLimitLayer::default().layer(Bare), || ()),
+        0
+    );
 }

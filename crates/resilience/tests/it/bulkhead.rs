@@ -270,7 +270,11 @@ async fn each_key_has_its_own_places_and_hostile_keys_take_none_of_them() {
     let hostile: Vec<_> = (100..200).map(|key| call(Some(key))).collect();
     assert_eq!(hostile.iter().filter(|result| result.is_none()).count(), 2);
     assert_eq!(handle.others().in_flight, 2);
-    assert_eq!(call(Some(2)), None, "a key that is known has what is its own");
+    assert_eq!(
+        call(Some(2)),
+        None,
+        "a key that is known has what is its own"
+    );
     for _ in 0..5 {
         assert_eq!(call(None), None, "without a key, without a limit");
     }
@@ -371,9 +375,8 @@ async fn where_errors_cannot_be_it_answers() {
         .expect("valid")
         .until_body_end()
         .reject_with(Rejection::into_response);
-    let stuck = service_fn(|_: Request<Body>| {
-        std::future::pending::<Result<Response<Body>, Infallible>>()
-    });
+    let stuck =
+        service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Infallible>>());
     let service = layer.layer(stuck);
     let mut held = Box::pin(service.clone().oneshot(Request::new(Body::empty())));
     assert!(held.as_mut().now_or_never().is_none());
@@ -401,7 +404,10 @@ fn what_cannot_be_is_refused() {
 #[tokio::test]
 async fn a_call_that_finds_a_place_allocates_nothing() {
     let layer = BulkheadLayer::builder().limit(10).queue(10, SECOND);
-    assert_eq!(of_calls(&layer.build().expect("valid").layer(Bare), || ()), 0);
+    assert_eq!(
+        of_calls(&layer.build().expect("valid").layer(Bare), || ()),
+        0
+    );
     let until = layer.build().expect("valid").until_body_end();
     assert_eq!(of_calls(&until.layer(Bare), || ()), 0);
     let keyed = layer.build_per_key(|key: &u32| Some(*key)).expect("valid");

@@ -97,7 +97,12 @@ async fn a_call_over_the_quota_fails_with_the_exact_delay_and_its_readiness_does
         assert!(service.ready().await.expect("ready").call(()).await.is_ok());
     }
     advance(MS(30)).await;
-    let result = service.ready().await.expect("ready all the same").call(()).await;
+    let result = service
+        .ready()
+        .await
+        .expect("ready all the same")
+        .call(())
+        .await;
     let refused = rejection(&result);
     assert_eq!(refused.kind(), RejectionKind::Limited);
     assert_eq!(refused.layer(), "rate limit");
@@ -106,10 +111,26 @@ async fn a_call_over_the_quota_fails_with_the_exact_delay_and_its_readiness_does
     assert_eq!(handle.counts().calls, 3);
 
     advance(MS(69)).await;
-    assert!(service.ready().await.expect("ready").call(()).await.is_err());
+    assert!(
+        service
+            .ready()
+            .await
+            .expect("ready")
+            .call(())
+            .await
+            .is_err()
+    );
     advance(MS(1)).await;
     assert!(service.ready().await.expect("ready").call(()).await.is_ok());
-    assert!(service.ready().await.expect("ready").call(()).await.is_err());
+    assert!(
+        service
+            .ready()
+            .await
+            .expect("ready")
+            .call(())
+            .await
+            .is_err()
+    );
 
     let left = layer.handle().snapshot();
     assert_eq!((left.remaining, left.full_after), (0, MS(300)));
@@ -144,7 +165,9 @@ async fn those_who_wait_come_at_the_rate_and_those_who_would_wait_too_long_are_r
 async fn who_waits_holds_no_reservation_of_the_inner_service() {
     let pool = Arc::new(Semaphore::new(1));
     let (probe, _handle) = Probe::new(|(): &()| ());
-    let layer = RateLimitLayer::builder(quota(1, 1)).wait(10 * SECOND).build();
+    let layer = RateLimitLayer::builder(quota(1, 1))
+        .wait(10 * SECOND)
+        .build();
     let mut service = layer.layer(Reserving::new(probe, pool.clone()));
     assert!(service.ready().await.expect("ready").call(()).await.is_ok());
     let mut call = Box::pin(service.ready().await.expect("ready").call(()));
@@ -158,7 +181,9 @@ async fn who_waits_holds_no_reservation_of_the_inner_service() {
 
 #[tokio::test(start_paused = true)]
 async fn who_gives_up_gives_its_turn_back_if_nobody_came_after_it() {
-    let layer = RateLimitLayer::builder(quota(1, 1)).wait(10 * SECOND).build();
+    let layer = RateLimitLayer::builder(quota(1, 1))
+        .wait(10 * SECOND)
+        .build();
     let keyed = RateLimitLayer::builder(quota(1, 1))
         .wait(10 * SECOND)
         .build_per_key(|(): &()| Some(7))
@@ -218,7 +243,9 @@ fn another_key() -> u32 {
 #[tokio::test(start_paused = true)]
 async fn after_its_wait_the_inner_service_is_made_ready_and_its_error_is_passed_on() {
     let (probe, handle) = Probe::new(|(): &()| ());
-    let layer = RateLimitLayer::builder(quota(1, 1)).wait(10 * SECOND).build();
+    let layer = RateLimitLayer::builder(quota(1, 1))
+        .wait(10 * SECOND)
+        .build();
     let service = layer.layer(probe);
     assert!(service.clone().oneshot(()).await.is_ok());
     let mut call = Box::pin(service.oneshot(()));
@@ -247,13 +274,19 @@ async fn each_key_has_its_own_quota_and_hostile_keys_take_none_of_them() {
         let result = service.clone().oneshot(key).now_or_never();
         result.expect("at once").is_ok()
     };
-    assert_eq!([1, 1, 1, 2, 3].map(|key| call(Some(key))), [true, true, false, true, true]);
+    assert_eq!(
+        [1, 1, 1, 2, 3].map(|key| call(Some(key))),
+        [true, true, false, true, true]
+    );
     // There is no room for more keys: all of them together get what one gets.
     let hostile = (1000..2000).filter(|&key| call(Some(key))).count();
     assert_eq!(hostile, 2);
     assert_eq!(handle.others().remaining, 0);
     assert!(call(Some(2)), "a key that is known has what is its own");
-    assert!((0..100).all(|_| call(None)), "without a key, without a limit");
+    assert!(
+        (0..100).all(|_| call(None)),
+        "without a key, without a limit"
+    );
     assert_eq!(handle.keys(), 3);
     assert_eq!(handle.snapshot(3).expect("known").remaining, 1);
     assert!(handle.snapshot(1000).is_none());
@@ -292,9 +325,8 @@ async fn what_is_remembered_stays_bounded_whatever_keys_come() {
 #[tokio::test(start_paused = true)]
 async fn a_store_decides_for_all_who_use_it() {
     let store = Elsewhere::default();
-    let layer = || {
-        RateLimitLayer::builder(quota(1, 2)).build_stored(store.clone(), |key: &u32| Some(*key))
-    };
+    let layer =
+        || RateLimitLayer::builder(quota(1, 2)).build_stored(store.clone(), |key: &u32| Some(*key));
     let (one, other) = (layer().layer(Bare), layer().layer(Bare));
     assert!(one.clone().oneshot(1).await.is_ok());
     assert!(other.clone().oneshot(1).await.is_ok());
@@ -323,7 +355,10 @@ async fn without_its_store_calls_are_let_through_or_refused_as_you_say() {
         .build_stored(Elsewhere::default(), |key: &u32| Some(*key));
     let result = closed.layer(Bare).oneshot(13).await;
     let refused = rejection(&result);
-    assert_eq!((refused.kind(), refused.retry_after()), (RejectionKind::Limited, None));
+    assert_eq!(
+        (refused.kind(), refused.retry_after()),
+        (RejectionKind::Limited, None)
+    );
     let source = std::error::Error::source(refused).expect("the store's error");
     assert_eq!(source.to_string(), "the store is away");
 }
@@ -337,9 +372,8 @@ fn header<B>(response: &Response<B>, name: &str) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn http_clients_are_told_where_they_stand() {
-    let inner = service_fn(|_: Request<Body>| async {
-        Ok::<_, Infallible>(Response::new(Body::empty()))
-    });
+    let inner =
+        service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
     let per_client = Quota::try_new(60, 60 * SECOND).and_then(|quota| quota.try_burst(3));
     let layer = RateLimitLayer::new(per_client.expect("valid"))
         .headers()
@@ -348,7 +382,10 @@ async fn http_clients_are_told_where_they_stand() {
     for left in [2, 1, 0] {
         let Ok(response) = service.clone().oneshot(Request::new(Body::empty())).await;
         assert_eq!(response.status(), 200);
-        assert_eq!(header(&response, "ratelimit-policy"), [r#""default";q=60;w=60"#]);
+        assert_eq!(
+            header(&response, "ratelimit-policy"),
+            [r#""default";q=60;w=60"#]
+        );
         let now = format!(r#""default";r={left};t={}"#, 3 - left);
         assert_eq!(header(&response, "ratelimit"), [now]);
         assert!(header(&response, "retry-after").is_empty());
@@ -357,7 +394,10 @@ async fn http_clients_are_told_where_they_stand() {
     let Ok(response) = service.clone().oneshot(Request::new(Body::empty())).await;
     assert_eq!(response.status(), 429);
     assert_eq!(header(&response, "ratelimit"), [r#""default";r=0;t=3"#]);
-    assert_eq!(header(&response, "ratelimit-policy"), [r#""default";q=60;w=60"#]);
+    assert_eq!(
+        header(&response, "ratelimit-policy"),
+        [r#""default";q=60;w=60"#]
+    );
     assert_eq!(header(&response, "retry-after"), ["1"]);
 
     // A response of yours gets the delay too.
@@ -409,7 +449,9 @@ fn what_cannot_be_is_refused() {
 async fn a_call_within_the_quota_allocates_nothing() {
     let builder = RateLimitLayer::builder(quota(10_000_000, 1_000_000)).wait(SECOND);
     assert_eq!(of_calls(&builder.build().layer(Bare), || ()), 0);
-    let keyed = builder.build_per_key(|key: &u32| Some(*key)).expect("valid");
+    let keyed = builder
+        .build_per_key(|key: &u32| Some(*key))
+        .expect("valid");
     assert_eq!(of_calls(&keyed.layer(Bare), || 7), 0);
 }
 
@@ -428,7 +470,10 @@ async fn threads_never_get_more_than_the_burst_together() {
             admitted
         })
     });
-    let admitted = join_all(tasks).await.into_iter().map(|task| task.expect("no panic"));
+    let admitted = join_all(tasks)
+        .await
+        .into_iter()
+        .map(|task| task.expect("no panic"));
     assert_eq!(admitted.sum::<usize>(), 500);
 }
 
@@ -436,6 +481,9 @@ async fn threads_never_get_more_than_the_burst_together() {
 async fn an_error_of_the_service_is_its_own() {
     let (probe, handle) = Probe::new(|(): &()| ());
     handle.push(Step::fail(ProbeError::new("refused")));
-    let error = RateLimitLayer::new(quota(1, 1)).layer(probe).oneshot(()).await;
+    let error = RateLimitLayer::new(quota(1, 1))
+        .layer(probe)
+        .oneshot(())
+        .await;
     assert_eq!(error.expect_err("its own").to_string(), "refused");
 }
