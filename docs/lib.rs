@@ -15,5 +15,11 @@ pub mod one_layer {}
 #[doc = include_str!("src/failover.md")]
 pub mod failover {}
 
+#[doc = include_str!("src/rate-limiting.md")]
+pub mod rate_limiting {}
+
+#[doc = include_str!("src/adaptive-limits.md")]
+pub mod adaptive_limits {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

@@ -77,6 +77,35 @@ fn one_layer() {
 }
 
 #[test]
+fn rate_limiting() {
+    assert_contains(
+        &printed("rate_limiting", &[]),
+        &[
+            r#"key ``: 200 OK, RateLimit: "default";r=2;t="#,
+            r#"key ``: 200 OK, RateLimit: "default";r="#,
+            r#"key ``: 200 OK, RateLimit: "default";r="#,
+            "key ``: 429 Too Many Requests",
+            "Retry-After: 6",
+            "key `made-up`: 429 Too Many Requests",
+            r#"key `s3cret-of-ada`: 200 OK, RateLimit: "default";r=2;t=6"#,
+        ],
+    );
+}
+
+#[test]
+fn adaptive_limits() {
+    // It fails by itself unless the limit halves the median.
+    assert_contains(
+        &printed("adaptive_limits", &[]),
+        &[
+            "without a limit: ",
+            "with one that adapts: ",
+            "the limit is ",
+        ],
+    );
+}
+
+#[test]
 fn failover_demo() {
     let text = printed("failover", &["--demo", "--port", "0"]);
     assert_contains(

@@ -98,7 +98,7 @@
 //!     let response = service.ready().await?.call(Request::new(Body::empty())).await?;
 //!     assert_eq!(response.status(), 429);
 //! }
-//! assert!(handle.snapshot().limit < 10);
+//! assert!(handle.snapshot().limit < 25);
 //! # Ok(())
 //! # }
 //! ```
