@@ -311,18 +311,47 @@ mod tests {
 
 #[cfg(all(test, bartizan_loom))]
 mod loom_tests {
+    use std::{
+        sync::{Arc as StdArc, atomic::AtomicBool},
+        task::Wake,
+    };
+
+    use loom::{sync::Arc, thread};
+
     use super::*;
-    use loom::{future::block_on, sync::Arc, thread};
-    use std::future::poll_fn;
+
+    /// Remembers that it was woken. No atomic of loom's: it is looked at when the others have ended.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: StdArc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn enter(places: &Places, woken: &StdArc<Woken>) -> Option<u64> {
+        let waker = Waker::from(woken.clone());
+        match places.enter(&Context::from_waker(&waker)) {
+            Entered::Took(_) => None,
+            Entered::Queued(ticket) => Some(ticket),
+            Entered::Refused => panic!("the queue is long enough"),
+        }
+    }
+
+    fn has_place(places: &Places, ticket: u64) -> bool {
+        places
+            .poll_place(ticket, &Context::from_waker(Waker::noop()))
+            .is_ready()
+    }
 
     /// Takes a place, in line if need be, and gives it back.
     fn visit(places: &Places, inside: &AtomicU32) {
         if places.try_take().is_none() {
-            let entered = block_on(poll_fn(|cx| Poll::Ready(places.enter(cx))));
-            match entered {
-                Entered::Took(_) => {}
-                Entered::Queued(ticket) => block_on(poll_fn(|cx| places.poll_place(ticket, cx))),
-                Entered::Refused => panic!("the queue is long enough"),
+            if let Some(ticket) = enter(places, &StdArc::default()) {
+                while !has_place(places, ticket) {
+                    thread::yield_now();
+                }
             }
         }
         assert_eq!(
@@ -335,8 +364,10 @@ mod loom_tests {
     }
 
     #[test]
-    fn loom_a_place_given_back_is_never_lost() {
-        loom::model(|| {
+    fn loom_no_two_hold_the_one_place() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let places = Arc::new(Places::new(1, 2, Duration::MAX));
             let inside = Arc::new(AtomicU32::new(0));
             let other = {
@@ -350,14 +381,31 @@ mod loom_tests {
     }
 
     #[test]
+    fn loom_a_place_given_back_reaches_who_waits() {
+        loom::model(|| {
+            let places = Arc::new(Places::new(1, 1, Duration::MAX));
+            places.try_take();
+            let other = {
+                let places = places.clone();
+                thread::spawn(move || places.give_back())
+            };
+            let woken = StdArc::default();
+            let ticket = enter(&places, &woken);
+            other.join().unwrap();
+            if let Some(ticket) = ticket {
+                assert!(woken.0.load(Ordering::SeqCst), "nobody would poll it");
+                assert!(has_place(&places, ticket));
+            }
+            assert_eq!((places.taken(), places.waiting()), (1, 0));
+        });
+    }
+
+    #[test]
     fn loom_who_leaves_the_line_takes_no_place_along() {
         loom::model(|| {
             let places = Arc::new(Places::new(1, 1, Duration::MAX));
             places.try_take();
-            let Entered::Queued(ticket) = block_on(poll_fn(|cx| Poll::Ready(places.enter(cx))))
-            else {
-                panic!("nobody else is in line");
-            };
+            let ticket = enter(&places, &StdArc::default()).expect("a place in the queue");
             let other = {
                 let places = places.clone();
                 thread::spawn(move || places.give_back())
@@ -377,12 +425,13 @@ mod loom_tests {
                 let places = places.clone();
                 thread::spawn(move || places.set_limit(2))
             };
-            match block_on(poll_fn(|cx| Poll::Ready(places.enter(cx)))) {
-                Entered::Took(_) => {}
-                Entered::Queued(ticket) => block_on(poll_fn(|cx| places.poll_place(ticket, cx))),
-                Entered::Refused => panic!("the queue is long enough"),
-            }
+            let woken = StdArc::default();
+            let ticket = enter(&places, &woken);
             other.join().unwrap();
+            if let Some(ticket) = ticket {
+                assert!(woken.0.load(Ordering::SeqCst), "nobody would poll it");
+                assert!(has_place(&places, ticket));
+            }
             assert_eq!((places.taken(), places.waiting()), (2, 0));
         });
     }
