@@ -22,6 +22,11 @@ pub mod timeouts {}
 
 #[doc = include_str!("src/order.md")]
 pub mod order {}
+#[doc = include_str!("src/rate-limiting.md")]
+pub mod rate_limiting {}
+
+#[doc = include_str!("src/adaptive-limits.md")]
+pub mod adaptive_limits {}
 
 #[doc = include_str!("src/design.md")]
 pub mod design {}

@@ -102,6 +102,30 @@ fn timeouts() {
             "two services deep: the backend has less than a second",
             "two services deep: the ",
             ", and it took ",
+fn rate_limiting() {
+    assert_contains(
+        &printed("rate_limiting", &[]),
+        &[
+            r#"key ``: 200 OK, RateLimit: "default";r=2;t="#,
+            r#"key ``: 200 OK, RateLimit: "default";r="#,
+            r#"key ``: 200 OK, RateLimit: "default";r="#,
+            "key ``: 429 Too Many Requests",
+            "Retry-After: 6",
+            "key `made-up`: 429 Too Many Requests",
+            r#"key `s3cret-of-ada`: 200 OK, RateLimit: "default";r=2;t=6"#,
+        ],
+    );
+}
+
+#[test]
+fn adaptive_limits() {
+    // It fails by itself unless the limit halves the median.
+    assert_contains(
+        &printed("adaptive_limits", &[]),
+        &[
+            "without a limit: ",
+            "with one that adapts: ",
+            "the limit is ",
         ],
     );
 }

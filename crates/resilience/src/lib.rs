@@ -9,6 +9,10 @@
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
 //! | [`health`] | asks endpoints whether they are well |
 //! | [`outlier`] | ejects the endpoints that do worse than the others |
+//! | [`adaptive_limit`] | finds out how many calls the peer bears at a time, and lets through no more |
+//! | [`bulkhead`] | limits how many calls are under way at a time, all together or per key |
+//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`rate_limit`] | lets through so many calls in such a time, all together or per client |
 //! | [`timeout`] | gives up on a response that does not come |
 //! | [`shed`] | keeps a queue short by refusing what has waited in it for too long |
 //! | [`throttle`] | holds calls back from a peer that accepts too few of them |

@@ -1,5 +1,6 @@
 //! What the layers promise.
 
+mod adaptive_limit;
 mod allocations;
 mod body_timeout;
 mod deadline;
@@ -9,4 +10,8 @@ mod health;
 mod outlier;
 mod shed;
 mod throttle;
+mod bulkhead;
+mod failover;
+mod limits;
+mod rate_limit;
 mod timeout;
