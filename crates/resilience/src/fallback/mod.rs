@@ -92,8 +92,6 @@ mod substitute;
 pub use self::http::{Marked, MarkedFuture, Replaced};
 pub use self::{
     service::{Fallback, FallbackLayer, ResponseFuture},
-    substitute::{
-        AsyncFunction, Failed, Function, OtherFuture, OtherService, Substitute, Value,
-    },
+    substitute::{AsyncFunction, Failed, Function, OtherFuture, OtherService, Substitute, Value},
 };
 pub use crate::failover::OnError;

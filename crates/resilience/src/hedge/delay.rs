@@ -80,9 +80,9 @@ impl Live {
         let due = self.due.load(Ordering::Relaxed);
         if elapsed >= due {
             let next = elapsed.saturating_add(nanos(REFRESH));
-            let moved =
-                self.due
-                    .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+            let moved = self
+                .due
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
             if moved.is_ok() {
                 self.compute(now);
             }
