@@ -15,5 +15,11 @@ pub mod one_layer {}
 #[doc = include_str!("src/failover.md")]
 pub mod failover {}
 
+#[doc = include_str!("src/hedging.md")]
+pub mod hedging {}
+
+#[doc = include_str!("src/chaos.md")]
+pub mod chaos {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

@@ -77,6 +77,34 @@ fn one_layer() {
 }
 
 #[test]
+fn hedging() {
+    assert_contains(
+        &printed("hedging", &[]),
+        &[
+            "before it knows: half within ",
+            "95 % come within ",
+            "and then: half within ",
+            " second attempts, ",
+            " of them answered first",
+        ],
+    );
+}
+
+#[test]
+fn chaos() {
+    // Seeded, so the same in every run.
+    assert_contains(
+        &printed("chaos", &[]),
+        &[
+            "in peace: 200 answers, 0 of them stale",
+            "in chaos: 200 answers, 22 of them stale",
+            "what happened: ChaosCounts { delayed: 38, failed: 9, cut: 0, hung: 13 }",
+            "in peace again: 200 answers, 0 of them stale",
+        ],
+    );
+}
+
+#[test]
 fn failover_demo() {
     let text = printed("failover", &["--demo", "--port", "0"]);
     assert_contains(

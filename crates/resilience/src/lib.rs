@@ -5,7 +5,11 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`chaos`] | does to calls what networks do, to see whether the rest copes |
+//! | [`coalesce`] | makes one call of several that ask for the same |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`fallback`] | answers instead of a call that failed |
+//! | [`hedge`] | makes a second attempt at calls that take long, and takes the first answer |
 //! | [`timeout`] | gives up on a response that does not come |
 //!
 //! # What they share
