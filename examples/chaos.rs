@@ -25,13 +25,19 @@ fn stack<S>(
     client: S,
 ) -> Result<
     (
-        impl Service<Request<Body>, Response = Response<Body>, Error = BoxError> + Clone,
+        impl Service<Request<Body>, Response = Response<Body>, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + Sync,
         ChaosHandle,
     ),
     ConfigError,
 >
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = BoxError> + Clone,
+    S: Service<Request<Body>, Response = Response<Body>, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + Sync,
 {
     let chaos = ChaosLayer::builder()
         .latency(0.2, Duration::from_millis(5)..=Duration::from_millis(20))
@@ -76,7 +82,10 @@ async fn main() -> Result<(), BoxError> {
 /// Makes 200 calls, and fails if one of them has no answer, or is late.
 async fn call_many<S>(stack: &S) -> Result<String, BoxError>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = BoxError> + Clone,
+    S: Service<Request<Body>, Response = Response<Body>, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + Sync,
 {
     let mut stale = 0;
     for _ in 0..200 {

@@ -120,10 +120,13 @@ impl Settings {
 
 impl Shared {
     // Relaxed here and below: the switch guards no other memory.
+    #[inline]
     pub(super) fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Relaxed)
     }
 
+    // Out of line, so that the calls of a layer that is off are short.
+    #[cold]
     pub(super) fn plan(&self) -> Plan {
         let plan = self.settings.draw();
         if plan.delay.is_some() {

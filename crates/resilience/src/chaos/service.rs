@@ -87,8 +87,8 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, R> {
         plan: Plan,
-        #[pin]
-        delay: Option<Sleep>,
+        // Boxed, so that calls to which nothing happens do not carry the room for it.
+        delay: Option<Pin<Box<Sleep>>>,
         #[pin]
         response: Option<F>,
         reject: R,
@@ -105,11 +105,11 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(delay) = this.plan.delay.take() {
-            this.delay.set(Some(tokio::time::sleep(delay)));
+            *this.delay = Some(Box::pin(tokio::time::sleep(delay)));
         }
-        if let Some(delay) = this.delay.as_mut().as_pin_mut() {
-            ready!(delay.poll(cx));
-            this.delay.set(None);
+        if let Some(delay) = this.delay {
+            ready!(delay.as_mut().poll(cx));
+            *this.delay = None;
         }
         if let Some(response) = this.response.as_mut().as_pin_mut() {
             let result = ready!(response.poll(cx));

@@ -20,6 +20,9 @@
 //! Near the top, above retries, so that they too are made once. Below whatever gives each caller its own limit on time: a caller that
 //! gives up then hands over, and does not fail the others. A deadline that is read from the request below this layer is the leader's.
 //!
+//! The key has to hold everything that the answer depends on. [`HttpPolicy`] has the URI and the headers, and not the extensions: a
+//! layer that makes a token of who is in the extensions belongs above this one, or one user gets another's answer.
+//!
 //! # State
 //!
 //! Each service that a layer makes has its own calls, as it may be another peer's; the clones of a service share them. They are kept

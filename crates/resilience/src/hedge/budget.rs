@@ -34,6 +34,7 @@ impl Budget {
     }
 
     /// A call pays its share.
+    #[inline]
     pub(super) fn deposit(&self) {
         let before = self.paid.own().fetch_add(self.share, Ordering::Relaxed);
         if (before + self.share) / ONE != before / ONE {

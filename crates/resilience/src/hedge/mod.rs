@@ -14,13 +14,13 @@
 //! # Placement
 //!
 //! Above a balancer, so that the second attempt goes to another endpoint, and above whatever counts attempts: breaker, attempt
-//! timeout, limits. Below retries, or above, as either makes attempts; below, each retry has its second attempt.
+//! timeout, limits. Below retries, so that each retry has its second attempt.
 //!
 //! # State
 //!
 //! The percentile and the budget belong to the layer: all services of one layer, and all their clones, share them. Latencies are
-//! counted in buckets an eighth wide, in memory that each core has to itself, and fade with a half-life of 30 s. Once a second one of
-//! the calls computes the percentile. [`HedgeHandle`] reads it.
+//! counted in buckets an eighth wide, striped over the threads so that cores seldom write the same line, and fade with a half-life of
+//! 30 s. Once a second one of the calls computes the percentile. [`HedgeHandle`] reads it.
 //!
 //! What is measured is the first attempt, from the first poll that finds it pending. One that the second overtook counts with the
 //! time it had taken by then: that is above the percentile, so the percentile stays where it is. A failure that came before the delay

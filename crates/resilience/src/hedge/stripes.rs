@@ -32,6 +32,7 @@ impl<T> Stripes<T> {
     }
 
     /// The one that this thread writes.
+    #[inline]
     pub(super) fn own(&self) -> &T {
         // Gone while the thread ends, when tasks may still be dropped.
         let own = OWN.try_with(|own| *own).unwrap_or(0);

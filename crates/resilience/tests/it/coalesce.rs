@@ -63,7 +63,7 @@ type Task<T> = JoinHandle<Result<T, BoxError>>;
 /// A call that has been polled.
 async fn call<S, Req>(service: &S, request: Req) -> Task<S::Response>
 where
-    S: Service<Req, Error = BoxError, Future: Send, Response: Send> + Clone + Send + 'static,
+    S: Service<Req, Error = BoxError, Future: Send, Response: Send> + Clone + Send + Sync + 'static,
     Req: Send + 'static,
 {
     let task = tokio::spawn(service.clone().oneshot(request));
