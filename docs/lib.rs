@@ -27,6 +27,11 @@ pub mod rate_limiting {}
 
 #[doc = include_str!("src/adaptive-limits.md")]
 pub mod adaptive_limits {}
+#[doc = include_str!("src/hedging.md")]
+pub mod hedging {}
+
+#[doc = include_str!("src/chaos.md")]
+pub mod chaos {}
 
 #[doc = include_str!("src/design.md")]
 pub mod design {}

@@ -113,6 +113,15 @@ fn rate_limiting() {
             "Retry-After: 6",
             "key `made-up`: 429 Too Many Requests",
             r#"key `s3cret-of-ada`: 200 OK, RateLimit: "default";r=2;t=6"#,
+fn hedging() {
+    assert_contains(
+        &printed("hedging", &[]),
+        &[
+            "before it knows: half within ",
+            "95 % come within ",
+            "and then: half within ",
+            " second attempts, ",
+            " of them answered first",
         ],
     );
 }
@@ -126,6 +135,15 @@ fn adaptive_limits() {
             "without a limit: ",
             "with one that adapts: ",
             "the limit is ",
+fn chaos() {
+    // Seeded, so the same in every run.
+    assert_contains(
+        &printed("chaos", &[]),
+        &[
+            "in peace: 200 answers, 0 of them stale",
+            "in chaos: 200 answers, 22 of them stale",
+            "what happened: ChaosCounts { delayed: 38, failed: 9, cut: 0, hung: 13 }",
+            "in peace again: 200 answers, 0 of them stale",
         ],
     );
 }

@@ -13,6 +13,11 @@
 //! | [`bulkhead`] | limits how many calls are under way at a time, all together or per key |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
 //! | [`rate_limit`] | lets through so many calls in such a time, all together or per client |
+//! | [`chaos`] | does to calls what networks do, to see whether the rest copes |
+//! | [`coalesce`] | makes one call of several that ask for the same |
+//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`fallback`] | answers instead of a call that failed |
+//! | [`hedge`] | makes a second attempt at calls that take long, and takes the first answer |
 //! | [`timeout`] | gives up on a response that does not come |
 //! | [`shed`] | keeps a queue short by refusing what has waited in it for too long |
 //! | [`throttle`] | holds calls back from a peer that accepts too few of them |
