@@ -1,5 +1,7 @@
 //! What the layers promise.
 
 mod allocations;
+mod budget;
 mod failover;
+mod retry;
 mod timeout;
