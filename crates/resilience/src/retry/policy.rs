@@ -133,6 +133,7 @@ impl<Req: Clone, Res, Err> Policy<Req, Res, Err> for OnError {
 /// ```
 /// use bartizan_core::{BoxError, Outcome};
 /// use bartizan_resilience::retry::{OnOutcome, RetryLayer};
+/// use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
 /// use tower::{ServiceBuilder, ServiceExt};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -145,14 +146,14 @@ impl<Req: Clone, Res, Err> Policy<Req, Res, Err> for OnError {
 ///     },
 ///     |request: &u32| Some(*request),
 /// );
-/// let answers = std::sync::atomic::AtomicU32::new(0);
+/// let asked = Arc::new(AtomicU32::new(0));
 /// let service = ServiceBuilder::new()
 ///     .layer(RetryLayer::with_policy(policy).build()?)
-///     .service_fn(move |add: u32| {
-///         let answer = answers.fetch_add(1, std::sync::atomic::Ordering::Relaxed) * add;
+///     .service_fn(move |n: u32| {
+///         let answer = n * asked.fetch_add(1, Ordering::Relaxed);
 ///         async move { Ok::<_, BoxError>(answer) }
 ///     });
-/// # let _ = &service;
+/// assert_eq!(service.oneshot(7).await?, 7, "the second answer, as the first is 0");
 /// # Ok(())
 /// # }
 /// ```
