@@ -2,6 +2,8 @@
 
 mod allocations;
 mod budget;
+mod body_timeout;
+mod deadline;
 mod failover;
 mod retry;
 mod timeout;

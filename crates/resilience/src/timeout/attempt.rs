@@ -1,70 +1,4 @@
-//! Gives up on a response that does not come.
-//!
-//! The limit is for the head of the response. A body that follows is the business of whoever reads it: a large download is not a
-//! slow answer.
-//!
-//! # Placement
-//!
-//! Below whatever makes several attempts — failover, retries — so that it limits each one. Below a circuit breaker too, which
-//! would otherwise never see a timeout. Above a transport, or a concurrency limit whose queue should count.
-//!
-//! # Readiness and cancellation
-//!
-//! Readiness is the inner service's, and waiting for it is not limited. The clock starts when the response is first polled and is
-//! not there yet: a response that is there costs no timer and no look at the clock. When the limit is up, or the caller drops the
-//! future, the inner call is dropped, and what that means is up to the inner service; over HTTP/1.1 it closes the connection.
-//!
-//! A response that comes in the same instant as the limit wins: it is polled first.
-//!
-//! # Errors
-//!
-//! A [`Rejection`] of kind [`TimedOut`](RejectionKind::TimedOut), with [`Elapsed`] as its source. The call may have reached the
-//! peer, so it is not safe to repeat unless the request is idempotent.
-//!
-//! # Differences from `tower::timeout`
-//!
-//! The error is the inner service's, not `BoxError`; the timer is armed when it is needed and not at every call; and
-//! [`reject_with`](TimeoutLayer::reject_with) makes it fit where errors cannot be, under an axum `Router`.
-//!
-//! # Examples
-//!
-//! ```
-//! use bartizan_core::{BoxError, Rejection, find};
-//! use bartizan_resilience::timeout::TimeoutLayer;
-//! use std::time::Duration;
-//! use tower::{ServiceBuilder, ServiceExt};
-//!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() {
-//! let stuck = tower::service_fn(|(): ()| std::future::pending::<Result<(), BoxError>>());
-//! let service = ServiceBuilder::new().layer(TimeoutLayer::new(Duration::from_secs(5))).service(stuck);
-//!
-//! let error = service.oneshot(()).await.unwrap_err();
-//! assert!(find::<Rejection>(&*error).is_some_and(Rejection::is_timed_out));
-//! assert_eq!(error.source().unwrap().to_string(), "the limit is 5s");
-//! # }
-//! ```
-//!
-//! A response instead of an error:
-//!
-//! ```
-//! use bartizan_core::{Body, Rejection};
-//! use bartizan_resilience::timeout::TimeoutLayer;
-//! use http::{Request, Response};
-//! use std::{convert::Infallible, time::Duration};
-//! use tower::{ServiceBuilder, ServiceExt};
-//!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
-//! # async fn main() {
-//! let stuck = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, Infallible>>());
-//! let service = ServiceBuilder::new()
-//!     .layer(TimeoutLayer::default().reject_with(Rejection::into_response))
-//!     .service(stuck);
-//!
-//! let response = service.oneshot(Request::new(Body::empty())).await.unwrap();
-//! assert_eq!(response.status(), 504);
-//! # }
-//! ```
+//! The limit for one attempt: from the call to the head of its response.
 
 use std::{
     error::Error,
@@ -80,7 +14,7 @@ use tokio::time::Sleep;
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Limits how long the response to each call may take. It has no state to share. See the [module](self).
+/// Limits how long the response to each call may take. It has no state to share. See the [module](super).
 #[derive(Clone, Copy, Debug)]
 pub struct TimeoutLayer<R = Propagate> {
     limit: Duration,
@@ -122,7 +56,7 @@ impl<S, R: Clone> Layer<S> for TimeoutLayer<R> {
     }
 }
 
-/// Limits how long the response to each call may take. See the [module](self).
+/// Limits how long the response to each call may take. See the [module](super).
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout<S, R = Propagate> {
     inner: S,
