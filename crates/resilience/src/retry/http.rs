@@ -14,6 +14,7 @@ use super::{
     drain::Drain,
     tee::{self, BodyCopy},
 };
+use crate::deadline::Deadline;
 
 /// What a call says about its own retries, in the extensions of its request. It goes before what the layer is set to.
 ///
@@ -302,8 +303,8 @@ where
     }
 
     fn deadline(&self, kept: &KeptRequest) -> Option<Instant> {
-        let _ = kept;
-        None
+        let extensions = &kept.head.as_ref()?.extensions;
+        extensions.get::<Deadline>().map(|deadline| deadline.at())
     }
 }
 

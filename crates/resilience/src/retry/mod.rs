@@ -10,8 +10,8 @@
 //! The caller gets what the last attempt came to, response or error, as it is. Nobody waits after the last failure.
 //!
 //! What stands against another attempt, in this order: the call has had its [attempts](RetryLayerBuilder::attempts) (3); the peer asks,
-//! by `Retry-After`, for [more patience](RetryLayerBuilder::max_retry_after) than there is (30 s); its deadline would pass first; the
-//! body cannot be sent again; the [budget](crate::budget) is spent (20 % of the calls, and ten per second). [`GaveUp`] says which.
+//! by `Retry-After`, for [more patience](RetryLayerBuilder::max_retry_after) than there is (30 s); its
+//! [deadline](crate::deadline::Deadline) would pass first; the body cannot be sent again; the [budget](crate::budget) is spent (20 % of the calls, and ten per second). [`GaveUp`] says which.
 //!
 //! The wait is the longer of the [backoff](RetryLayerBuilder::backoff)'s and `Retry-After`'s. A date in `Retry-After` is a wait by the
 //! wall clock.

@@ -1,8 +1,8 @@
 //! What the layers promise.
 
 mod allocations;
-mod budget;
 mod body_timeout;
+mod budget;
 mod deadline;
 mod failover;
 mod retry;

@@ -14,6 +14,7 @@ use bartizan_core::{
 use bartizan_resilience::{
     backoff::Backoff,
     budget::Budget,
+    deadline::{Deadline, DeadlineLayer},
     retry::{
         Attempt, Attempts, GaveUp, HttpPolicy, Retry, RetryLayer, RetryLayerBuilder, RetryOptions,
     },
@@ -375,6 +376,53 @@ async fn who_asks_for_too_much_patience_gets_no_retry() {
         assert_eq!(response.headers()["retry-after"], seconds, "as it came");
         assert_eq!(started.elapsed(), Duration::ZERO);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_tries_for_a_caller_who_will_be_gone() {
+    let within = |limit| Request::get("/").extension(Deadline::after(limit));
+    for (limit, retry_after, again) in [
+        (SECOND, None, false),
+        (SECOND + Duration::from_millis(1), None, true),
+        (5 * SECOND, Some("5"), false),
+        (6 * SECOND, Some("5"), true),
+        (Duration::ZERO, None, false),
+    ] {
+        let (service, handle) = over_probe(layer());
+        push(
+            &handle,
+            [retry_after.map_or_else(|| status(503), |seconds| asking(503, seconds))],
+        );
+        let started = Instant::now();
+        let response = service.oneshot(empty(within(limit))).await;
+        let response = response.expect("a response");
+        if again {
+            assert_eq!(attempts(&response), Some((2, None)));
+        } else {
+            assert_eq!(attempts(&response), Some((1, Some(GaveUp::Deadline))));
+            assert_eq!(started.elapsed(), Duration::ZERO, "and says so at once");
+        }
+        let at = |request: &Request<Body>| request.extensions().get::<Deadline>().map(|d| d.at());
+        let deadlines: Vec<_> = handle.take_requests().iter().map(at).collect();
+        assert!(
+            deadlines.iter().all(|at| *at == Some(started + limit)),
+            "each attempt knows it"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_a_deadline_layer_the_last_failure_is_told_before_it_passes() {
+    let (probe, handle) = Probe::new(|_: &Request<Body>| status(200));
+    handle.by_default(|_| Step::respond(status(503)));
+    let stack = ServiceBuilder::new()
+        .layer(DeadlineLayer::new(5 * SECOND))
+        .layer(layer().attempts(100).build().expect("valid"))
+        .service(probe);
+    let started = Instant::now();
+    let response = stack.oneshot(empty(Request::get("/"))).await.expect("503");
+    assert_eq!(response.status(), 503);
+    assert_eq!(started.elapsed(), 4 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
