@@ -15,5 +15,8 @@ pub mod one_layer {}
 #[doc = include_str!("src/failover.md")]
 pub mod failover {}
 
+#[doc = include_str!("src/retry.md")]
+pub mod retry {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

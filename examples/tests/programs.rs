@@ -77,6 +77,22 @@ fn one_layer() {
 }
 
 #[test]
+fn retry() {
+    assert_contains(
+        &printed("retry", &[]),
+        &[
+            "GET: 200 OK",
+            "attempts: 3",
+            "POST: 503 Service Unavailable",
+            "not again: it may have been acted on, and is not idempotent",
+            "POST with a key: 200 OK",
+            "retries so far: 3",
+            "200 calls made 249 requests",
+        ],
+    );
+}
+
+#[test]
 fn failover_demo() {
     let text = printed("failover", &["--demo", "--port", "0"]);
     assert_contains(

@@ -3,3 +3,4 @@
 mod composition;
 mod failover;
 mod proxy;
+mod retry;
