@@ -63,7 +63,10 @@ fn count(response: &Response<impl Sized>) -> Option<u32> {
 #[tokio::test]
 async fn whole_bodies_and_streams_are_sent_again_over_one_connection() {
     let (server, bodies) = busy(2).await;
-    let client = layer().build().expect("valid").layer(Transport::new());
+    // Time enough to read what is drained.
+    let backoff = Backoff::constant(Duration::from_millis(50));
+    let layer = layer().backoff(backoff).build().expect("valid");
+    let client = layer.layer(Transport::new());
     let response = client
         .put(server.uri("/").to_string())
         .text("whole")
@@ -71,6 +74,7 @@ async fn whole_bodies_and_streams_are_sent_again_over_one_connection() {
         .await;
     assert_eq!(count(&response.expect("the third")), Some(3));
     assert_eq!(*bodies.lock().expect("unpoisoned"), ["whole"; 3]);
+    assert_eq!(server.connections(), 1);
 
     let (server, bodies) = busy(2).await;
     let (body, frames) = ControlledBody::new();

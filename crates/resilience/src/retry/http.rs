@@ -6,7 +6,7 @@ use bartizan_core::{
     Body, BoxError, Classify, Clock, ConfigError, HttpClassify, Rejection, RejectionKind,
     StatusSet, find,
 };
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, StatusCode, request::Parts};
 use tokio::time::Instant;
 
 use super::{
@@ -84,10 +84,14 @@ type Modify = Arc<dyn Fn(&mut Request<Body>, u32) + Send + Sync>;
 impl HttpPolicy {
     /// The statuses 408, 429, 502, 503 and 504, and errors.
     fn new() -> Self {
+        // Throttled, all of them: it is the one outcome that comes with `Retry-After`, which a 503 has as well.
+        let statuses = StatusSet::range(502, 504)
+            .with(StatusCode::REQUEST_TIMEOUT)
+            .with(StatusCode::TOO_MANY_REQUESTS);
         Self {
-            classify: classify(
-                StatusSet::try_from([408, 429, 502, 503, 504]).unwrap_or(StatusSet::EMPTY),
-            ),
+            classify: HttpClassify::new()
+                .failures(StatusSet::EMPTY)
+                .throttled(statuses),
             any_method: false,
             body_limit: 64 * 1024,
             drain_limit: 64 * 1024,
@@ -95,13 +99,6 @@ impl HttpPolicy {
             errors: Errors::default(),
         }
     }
-}
-
-/// Throttled, all of them: it is the one outcome that comes with `Retry-After`, which a 503 has as well.
-fn classify(statuses: StatusSet) -> HttpClassify {
-    HttpClassify::new()
-        .failures(StatusSet::EMPTY)
-        .throttled(statuses)
 }
 
 impl<C> fmt::Debug for HttpPolicy<C> {
@@ -185,11 +182,11 @@ impl<C> RetryLayerBuilder<HttpPolicy<C>> {
         self
     }
 
-    /// Tells which errors mean that the request never left, so that it is tried again whatever its method. A rejection of another
-    /// layer says so by itself; the errors of transports have to be asked.
+    /// Tells which errors mean that the request never left, so that it is tried again whatever its method. The errors of transports
+    /// have to be asked; a [`Rejection`] says so by itself.
     ///
-    /// `E` is the error of the inner service, or one in the chain of its sources where that is a [`BoxError`]. Can be called several
-    /// times.
+    /// `E` is the error of the inner service, or one in the chain of its sources where that is a [`BoxError`]. Rejections are looked
+    /// for in a `BoxError` and in every `E` that was named here. Can be called several times.
     ///
     /// ```
     /// use bartizan_resilience::retry::RetryLayer;
@@ -263,24 +260,21 @@ where
     fn keep(&self, request: Request<B>) -> (Request<Body>, KeptRequest) {
         let (head, body) = request.into_parts();
         let body = Body::new(body);
-        let options = head.extensions.get().copied().unwrap_or_default();
-        if options == RetryOptions::never() {
-            let kept = KeptRequest {
-                head: None,
-                body: BodyCopy::None,
-                options,
-                is_repeatable: false,
-            };
-            return (Request::from_parts(head, body), kept);
-        }
-        let (body, copy) = tee::split(body, self.body_limit);
+        let options: RetryOptions = head.extensions.get().copied().unwrap_or_default();
+        let is_repeatable = options
+            .repeatable
+            .unwrap_or_else(|| self.any_method || is_idempotent(&head));
+        let (body, copy, copied_head) = if options.attempts.is_some_and(|attempts| attempts <= 1) {
+            (body, BodyCopy::None, None)
+        } else {
+            let (body, copy) = tee::split(body, self.body_limit);
+            (body, copy, Some(head.clone()))
+        };
         let kept = KeptRequest {
-            head: Some(head.clone()),
+            head: copied_head,
             body: copy,
             options,
-            is_repeatable: options
-                .repeatable
-                .unwrap_or_else(|| self.any_method || is_idempotent(&head)),
+            is_repeatable,
         };
         (Request::from_parts(head, body), kept)
     }
@@ -375,8 +369,10 @@ fn is_idempotent(head: &Parts) -> bool {
 #[derive(Clone)]
 struct Errors {
     see: Vec<See>,
-    unsent: Vec<Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>>,
+    unsent: Vec<IsUnsent>,
 }
+
+type IsUnsent = Arc<dyn Fn(&(dyn Error + 'static)) -> bool + Send + Sync>;
 
 /// Sees the error in a value of the type that it knows. `BoxError` is no `Error` itself, and so no trait bound covers both.
 type See = fn(&dyn Any) -> Option<&(dyn Error + 'static)>;

@@ -50,10 +50,10 @@
 //!
 //! # Differences from `tower::retry`, tower-resilience, resilience4j, Polly and Ballerina
 //!
-//! tower brings the mechanism; its policy is for the user to write, and is cloned for each call. tower-resilience and Ballerina repeat
-//! every method and have no `Retry-After`. None of them looks at whether the request left, or keeps a streaming body. Of these, tower
-//! alone has a budget that counts calls, and it is off by default. Ballerina's count is that of the extra attempts, and its first wait
-//! the interval without jitter; ours is of all attempts.
+//! tower brings the mechanism; its policy is for the user to write, and is cloned for each call. tower-resilience's layer and
+//! Ballerina's client repeat every method, and neither reads `Retry-After`. None of the five asks whether the request left, or has
+//! a budget unless it is set up; resilience4j, Polly and Ballerina have none to set up. Ballerina counts the extra attempts, where
+//! we count all, and waits for the interval without jitter.
 //!
 //! # Examples
 //!

@@ -34,6 +34,7 @@ pub(super) fn split(body: Body, limit: usize) -> (Body, BodyCopy) {
             let content = Content {
                 sent: Vec::new(),
                 rest: Some(body),
+                is_finished: false,
             };
             let body = Tee::new(content, Arc::clone(&slot), limit);
             let copy = BodyCopy::Stream {
@@ -46,14 +47,13 @@ pub(super) fn split(body: Body, limit: usize) -> (Body, BodyCopy) {
 }
 
 impl BodyCopy {
-    /// Whether all of it was sent, and kept.
+    /// Whether all of it was sent, and kept if it was to be.
     pub(super) fn is_finished(&self) -> bool {
         match self {
-            Self::None => false,
-            Self::Whole(_) => true,
+            Self::None | Self::Whole(_) => true,
             Self::Stream { returned, .. } => lock(returned)
                 .as_ref()
-                .is_some_and(|content| content.rest.is_none()),
+                .is_some_and(|content| content.is_finished),
         }
     }
 
@@ -90,6 +90,8 @@ pub(super) struct Content {
     sent: Vec<Piece>,
     /// What was never sent. `None` if there is no more.
     rest: Option<Body>,
+    /// Whoever sent it took all the data there is, when it was given back.
+    is_finished: bool,
 }
 
 enum Piece {
@@ -187,10 +189,17 @@ impl Tee {
     }
 
     fn give_back(&mut self) {
-        if let Some(content) = self.content.take() {
-            if !self.is_partial {
-                *lock(&self.slot) = Some(content);
-            }
+        let Some(mut content) = self.content.take() else {
+            return;
+        };
+        // A sender that counts bytes stops at the last, without asking whether there is more.
+        content.is_finished = self.position == content.sent.len()
+            && content
+                .rest
+                .as_ref()
+                .is_none_or(|rest| rest.is_end_stream() || rest.size_hint().exact() == Some(0));
+        if !self.is_partial {
+            *lock(&self.slot) = Some(content);
         }
     }
 }
@@ -231,7 +240,7 @@ impl http_body::Body for Tee {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Some(Content { sent, rest }) => {
+            Some(Content { sent, rest, .. }) => {
                 self.position == sent.len() && rest.as_ref().is_none_or(Body::is_end_stream)
             }
             None => true,
@@ -239,7 +248,7 @@ impl http_body::Body for Tee {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let Some(Content { sent, rest }) = &self.content else {
+        let Some(Content { sent, rest, .. }) = &self.content else {
             return SizeHint::with_exact(0);
         };
         let again = sent[self.position..].iter().map(|piece| match piece {
@@ -261,14 +270,89 @@ impl http_body::Body for Tee {
 
 impl Drop for Tee {
     fn drop(&mut self) {
-        // A sender that counts bytes stops at the last, without asking whether there are more.
-        if let Some(Content { rest, .. }) = &mut self.content {
-            let is_over =
-                |rest: &mut Body| rest.is_end_stream() || rest.size_hint().exact() == Some(0);
-            if rest.as_mut().is_some_and(is_over) {
-                *rest = None;
+        self.give_back();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, stream};
+    use http_body_util::BodyExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn body(sizes: &[usize]) -> Body {
+        let frames: Vec<_> = sizes
+            .iter()
+            .zip(b'a'..)
+            .map(|(&size, byte)| Ok::<_, BoxError>(vec![byte; size]))
+            .collect();
+        Body::from_stream(stream::iter(frames))
+    }
+
+    fn read(body: &mut Body) -> Option<Bytes> {
+        let frame = body.frame().now_or_never().expect("nothing to wait for")?;
+        frame.expect("no error").into_data().ok()
+    }
+
+    fn read_all(mut body: Body) -> Vec<u8> {
+        std::iter::from_fn(|| read(&mut body)).flatten().collect()
+    }
+
+    proptest! {
+        /// However far each of several senders gets, the next begins at the beginning and sends the same, as long as all that
+        /// was sent could be kept.
+        #[test]
+        fn every_sender_sends_the_same(
+            sizes in prop::collection::vec(0..100_usize, 1..12),
+            limit in 0..1000_usize,
+            senders in prop::collection::vec(0..14_usize, 1..5),
+        ) {
+            let all = read_all(body(&sizes));
+            let (first, mut copy) = split(body(&sizes), limit);
+            let mut sent = Some(first);
+            let mut furthest = 0;
+            // Whether some sender has seen that there is no more: a stream does not say so before it is asked.
+            let mut ended = false;
+            for reads in senders {
+                let Some(mut body) = sent.take() else { break };
+                for _ in 0..reads {
+                    read(&mut body);
+                }
+                furthest = furthest.max(reads.min(sizes.len()));
+                drop(body);
+                let cost: usize = sizes[..furthest]
+                    .iter()
+                    .map(|size| (*size).max(size_of::<Bytes>()))
+                    .sum();
+                let is_finished = reads > sizes.len() || ended && reads == sizes.len();
+                ended |= is_finished;
+                prop_assert_eq!(copy.is_finished(), is_finished && cost <= limit);
+                sent = copy.again();
+                prop_assert_eq!(sent.is_some(), cost <= limit);
+            }
+            if let Some(body) = sent {
+                prop_assert_eq!(read_all(body), all);
             }
         }
-        self.give_back();
+    }
+
+    #[test]
+    fn trailers_that_were_not_sent_yet_are_not_lost() {
+        let trailers = HeaderMap::from_iter([(http::header::ETAG, http::HeaderValue::from(7))]);
+        let source = http_body_util::Full::new(Bytes::from("data"))
+            .with_trailers(std::future::ready(Some(Ok(trailers.clone()))));
+        let (mut first, mut copy) = split(Body::new(source), 100);
+        assert_eq!(read(&mut first).as_deref(), Some(&b"data"[..]));
+        drop(first);
+        let again = copy.again().expect("given back");
+        let collected = again
+            .collect()
+            .now_or_never()
+            .expect("at once")
+            .expect("whole");
+        assert_eq!(collected.trailers(), Some(&trailers));
+        assert_eq!(collected.to_bytes(), "data");
     }
 }

@@ -1,4 +1,12 @@
-use std::{future::poll_fn, pin::Pin, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use bartizan_core::{Body, BoxError};
 use bartizan_resilience::retry::GaveUp;
@@ -8,7 +16,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as _, SizeHint};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 use super::http::{Handle, Probed, attempts, layer, over_probe, status};
 
@@ -18,20 +26,17 @@ fn stream() -> (Request<ControlledBody>, BodyHandle) {
 }
 
 /// What came of a request's body: its data, and its trailers.
-async fn read(request: Request<Body>) -> (Bytes, Option<HeaderMap>) {
+type Seen = (Bytes, Option<HeaderMap>);
+
+async fn read(request: Request<Body>) -> Seen {
     let collected = request.into_body().collect().await.expect("a whole body");
     let trailers = collected.trailers().cloned();
     (collected.to_bytes(), trailers)
 }
 
-/// A service that reads the bodies it gets, and fails as often as it is told to.
-fn reader(
-    failures: usize,
-) -> (
-    impl Service<Request<Body>, Response = Response<Body>, Error = BoxError, Future: Send> + Clone,
-    std::sync::Arc<std::sync::Mutex<Vec<(Bytes, Option<HeaderMap>)>>>,
-) {
-    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+/// A service that reads the bodies it gets, fails as often as it is told to, and what it has read.
+fn reader(failures: usize) -> (Reader, Arc<Mutex<Vec<Seen>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let log = seen.clone();
     let service = service_fn(move |request| {
         let log = log.clone();
@@ -42,8 +47,10 @@ fn reader(
             Ok(status(if log.len() > failures { 200 } else { 503 }))
         }
     });
-    (service, seen)
+    (BoxCloneSyncService::new(service), seen)
 }
+
+type Reader = BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>;
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_sent_again_with_its_trailers() {
@@ -117,7 +124,7 @@ async fn a_stream_that_is_too_long_passes_through_and_is_sent_once() {
         };
         assert_eq!(attempts(&response), Some((count, gave_up)), "{limit}");
         let seen = seen.lock().expect("unpoisoned");
-        assert_eq!(seen.len() as u32, count);
+        assert_eq!(u32::try_from(seen.len()), Ok(count));
         assert!(seen.iter().all(|(data, _)| data.len() == 100), "all of it");
     }
 }
@@ -193,11 +200,11 @@ async fn no_retry_after_an_early_response_even_if_the_body_was_dropped() {
 #[tokio::test(start_paused = true)]
 async fn after_an_error_the_body_goes_on_where_it_was_given_back() {
     for frames_read in [0, 1, 2] {
-        let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let calls = Arc::new(AtomicU32::new(0));
         let count = calls.clone();
         let (seen_sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
         let breaking = service_fn(move |request: Request<Body>| {
-            let first = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            let first = count.fetch_add(1, Ordering::Relaxed) == 0;
             let seen = seen_sender.clone();
             async move {
                 if first {
@@ -279,9 +286,9 @@ async fn what_is_sent_is_the_body_with_its_hints() {
 #[tokio::test(start_paused = true)]
 async fn a_sender_that_counts_bytes_and_stops_at_the_last_has_sent_it_all() {
     let counting = service_fn({
-        let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let calls = Arc::new(AtomicU32::new(0));
         move |request: Request<Body>| {
-            let first = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            let first = calls.fetch_add(1, Ordering::Relaxed) == 0;
             async move {
                 let mut body = request.into_body();
                 let mut left = body.size_hint().exact().expect("a length");

@@ -1,5 +1,6 @@
 mod bodies;
 mod http;
+mod waits;
 
 use std::{
     future::{Ready, ready},
