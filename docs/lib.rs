@@ -32,6 +32,8 @@ pub mod hedging {}
 
 #[doc = include_str!("src/chaos.md")]
 pub mod chaos {}
+#[doc = include_str!("src/retry.md")]
+pub mod retry {}
 
 #[doc = include_str!("src/design.md")]
 pub mod design {}

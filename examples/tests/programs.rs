@@ -144,6 +144,17 @@ fn chaos() {
             "in chaos: 200 answers, 22 of them stale",
             "what happened: ChaosCounts { delayed: 38, failed: 9, cut: 0, hung: 13 }",
             "in peace again: 200 answers, 0 of them stale",
+fn retry() {
+    assert_contains(
+        &printed("retry", &[]),
+        &[
+            "GET: 200 OK",
+            "attempts: 3",
+            "POST: 503 Service Unavailable",
+            "not again: it may have been acted on, and is not idempotent",
+            "POST with a key: 200 OK",
+            "retries so far: 3",
+            "200 calls made 249 requests",
         ],
     );
 }

@@ -4,3 +4,4 @@ mod composition;
 mod failover;
 mod proxy;
 mod time;
+mod retry;

@@ -3,6 +3,7 @@
 mod adaptive_limit;
 mod allocations;
 mod body_timeout;
+mod budget;
 mod deadline;
 mod fail_back;
 mod failover;
@@ -19,4 +20,5 @@ mod coalesce;
 mod failover;
 mod fallback;
 mod hedge;
+mod retry;
 mod timeout;
