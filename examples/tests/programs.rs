@@ -91,6 +91,11 @@ fn outlier() {
             "it is not called: [",
             ", []]",
             "it is back: [[200, 200], [200, 200], [200, 200]]",
+        ],
+    );
+}
+
+#[test]
 fn timeouts() {
     let text = printed("timeouts", &[]);
     assert_contains(
@@ -102,6 +107,11 @@ fn timeouts() {
             "two services deep: the backend has less than a second",
             "two services deep: the ",
             ", and it took ",
+        ],
+    );
+}
+
+#[test]
 fn rate_limiting() {
     assert_contains(
         &printed("rate_limiting", &[]),
@@ -113,6 +123,24 @@ fn rate_limiting() {
             "Retry-After: 6",
             "key `made-up`: 429 Too Many Requests",
             r#"key `s3cret-of-ada`: 200 OK, RateLimit: "default";r=2;t=6"#,
+        ],
+    );
+}
+
+#[test]
+fn adaptive_limits() {
+    // It fails by itself unless the limit halves the median.
+    assert_contains(
+        &printed("adaptive_limits", &[]),
+        &[
+            "without a limit: ",
+            "with one that adapts: ",
+            "the limit is ",
+        ],
+    );
+}
+
+#[test]
 fn hedging() {
     assert_contains(
         &printed("hedging", &[]),
@@ -127,14 +155,6 @@ fn hedging() {
 }
 
 #[test]
-fn adaptive_limits() {
-    // It fails by itself unless the limit halves the median.
-    assert_contains(
-        &printed("adaptive_limits", &[]),
-        &[
-            "without a limit: ",
-            "with one that adapts: ",
-            "the limit is ",
 fn chaos() {
     // Seeded, so the same in every run.
     assert_contains(
@@ -144,6 +164,11 @@ fn chaos() {
             "in chaos: 200 answers, 22 of them stale",
             "what happened: ChaosCounts { delayed: 38, failed: 9, cut: 0, hung: 13 }",
             "in peace again: 200 answers, 0 of them stale",
+        ],
+    );
+}
+
+#[test]
 fn retry() {
     assert_contains(
         &printed("retry", &[]),

@@ -3,5 +3,5 @@
 mod composition;
 mod failover;
 mod proxy;
-mod time;
 mod retry;
+mod time;

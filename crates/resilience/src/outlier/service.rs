@@ -197,6 +197,7 @@ mod http {
     where
         S: Service<Req, Response = Response<B>>,
         C: Classify<Req, Response<B>, S::Error>,
+        B: http_body::Body,
     {
         type Response = Response<CompletionBody<B, C::Rest, Report<C>>>;
         type Error = S::Error;
@@ -216,6 +217,7 @@ mod http {
     where
         F: Future<Output = Result<Response<B>, Err>>,
         C: Classify<Req, Response<B>, Err, Seen = T>,
+        B: http_body::Body,
     {
         type Output = Result<Response<CompletionBody<B, C::Rest, Report<C>>>, Err>;
 
