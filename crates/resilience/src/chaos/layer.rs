@@ -175,7 +175,7 @@ impl<T, R> ChaosLayer<T, R> {
 
 reject_methods!(
     ChaosLayer<T> { target, shared },
-    "`|_| StatusCode::SERVICE_UNAVAILABLE.into_response()` makes it the 503 of a peer."
+    "`|_: Rejection| StatusCode::SERVICE_UNAVAILABLE.into_response()` makes it, in axum, the 503 of a peer."
 );
 
 impl<S, T: Clone, R: Clone> Layer<S> for ChaosLayer<T, R> {

@@ -106,7 +106,7 @@ impl<S, R: Clone> Layer<S> for HttpCoalesceLayer<R> {
     type Service = Coalesce<Collect<S>, HttpPolicy, HttpKey, Response<Body>, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Coalesce::from_parts(
+        Coalesce::new(
             Collect::new(inner, self.limits),
             Arc::new(self.policy.clone()),
             self.max_keys,

@@ -75,12 +75,8 @@ impl<S, P, K, Res, R: Clone> Layer<S> for CoalesceLayer<P, K, Res, R> {
     type Service = Coalesce<S, P, K, Res, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Coalesce {
-            inner,
-            policy: Arc::clone(&self.policy),
-            flights: Arc::new(Flights::new(self.max_keys)),
-            reject: self.reject.clone(),
-        }
+        let policy = Arc::clone(&self.policy);
+        Coalesce::new(inner, policy, self.max_keys, self.reject.clone())
     }
 }
 
@@ -93,7 +89,7 @@ pub struct Coalesce<S, P, K, Res, R = Propagate> {
 }
 
 impl<S, P, K, Res, R> Coalesce<S, P, K, Res, R> {
-    pub(super) fn from_parts(inner: S, policy: Arc<P>, max_keys: usize, reject: R) -> Self {
+    pub(super) fn new(inner: S, policy: Arc<P>, max_keys: usize, reject: R) -> Self {
         Self {
             inner,
             policy,

@@ -70,6 +70,7 @@ impl<X, C> FallbackLayer<X, C> {
         }
     }
 
+    #[cfg(feature = "http")]
     pub(super) fn map<Y>(self, map: impl FnOnce(X) -> Y) -> FallbackLayer<Y, C> {
         FallbackLayer {
             substitute: map(self.substitute),
