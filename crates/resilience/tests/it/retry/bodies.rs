@@ -18,6 +18,7 @@ use http_body::{Body as _, SizeHint};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
+use super::SECOND;
 use super::http::{Handle, Probed, attempts, empty, layer, over_probe, push, status};
 
 fn stream() -> (Request<ControlledBody>, BodyHandle) {
@@ -346,7 +347,9 @@ async fn a_failed_response_is_read_during_the_wait_and_dropped_after_it() {
     push(&handle, [status(503).map(|_| Body::new(body))]);
     frames.data("too late");
     let call = tokio::spawn(service.clone().oneshot(empty(Request::get("/"))));
-    frames.until(|counts| counts.frames == 1).await;
+    let read = frames.until(|counts| counts.frames == 1);
+    let read = tokio::time::timeout(SECOND / 2, read).await;
+    assert!(read.is_ok(), "it is read before the wait is over");
     assert!(!frames.counts().dropped, "there is time");
     call.await.expect("no panic").expect("the second");
     assert!(frames.counts().dropped, "nobody waits for the rest");
