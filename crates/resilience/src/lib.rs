@@ -6,11 +6,9 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`budget`] | bounds the load that retries add |
-//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
-//! | [`retry`] | makes another attempt when one fails, if it can help and cannot do harm |
-//! | [`timeout`] | gives up on a response that does not come |
 //! | [`deadline`] | limits a whole call, and tells everybody below how much time is left |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
+//! | [`retry`] | makes another attempt when one fails, if it can help and cannot do harm |
 //! | [`timeout`] | gives up on a response that does not come, or that stops coming |
 //!
 //! # What they share
