@@ -6,9 +6,6 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`budget`] | bounds the load that retries add |
-//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
-//! | [`retry`] | makes another attempt when one fails, if it can help and cannot do harm |
-//! | [`timeout`] | gives up on a response that does not come |
 //! | [`deadline`] | limits a whole call, and tells everybody below how much time is left |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
 //! | [`health`] | asks endpoints whether they are well |
@@ -25,6 +22,7 @@
 //! | [`timeout`] | gives up on a response that does not come |
 //! | [`shed`] | keeps a queue short by refusing what has waited in it for too long |
 //! | [`throttle`] | holds calls back from a peer that accepts too few of them |
+//! | [`retry`] | makes another attempt when one fails, if it can help and cannot do harm |
 //! | [`timeout`] | gives up on a response that does not come, or that stops coming |
 //!
 //! # What they share

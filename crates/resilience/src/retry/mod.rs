@@ -33,14 +33,16 @@
 //!
 //! # State
 //!
-//! The layer owns the budget and the counters: all services it makes and all their clones share them. [`RetryHandle`] reads the
+//! The layer needs an inner service that is `Clone`. It owns the budget and the counters: all services it makes and all their clones share them. [`RetryHandle`] reads the
 //! counters, and [`RetryLayer::budget`] is a handle itself.
 //!
 //! # Readiness and cancellation
 //!
 //! Readiness is the inner service's, and the first attempt goes through the instance that was made ready. Each further one takes a
 //! clone, and waits for that. Dropping the future drops the attempt, or the wait; a retry that the budget granted is not given back.
-//! A call that succeeds at once reads no clock, and allocates for nothing but the copy of its headers and extensions, if it has any.
+//!
+//! A call that succeeds at once reads no clock, and allocates for nothing but the copies of its headers and extensions, and of a
+//! streaming body, if it has any.
 //!
 //! # Errors
 //!

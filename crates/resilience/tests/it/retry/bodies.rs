@@ -18,7 +18,8 @@ use http_body::{Body as _, SizeHint};
 use http_body_util::{BodyExt, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
 use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 
-use super::http::{Handle, Probed, attempts, layer, over_probe, status};
+use super::SECOND;
+use super::http::{Handle, Probed, attempts, empty, layer, over_probe, push, status};
 
 fn stream() -> (Request<ControlledBody>, BodyHandle) {
     let (body, frames) = ControlledBody::new();
@@ -337,4 +338,48 @@ async fn it_takes_any_body() {
     call(Body::empty()).await;
     call(StreamBody::new(stream())).await;
     call(UnsyncBoxBody::new(StreamBody::new(stream()))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_response_is_read_during_the_wait_and_dropped_after_it() {
+    let (service, handle) = over_probe(layer().drain_limit(10));
+    let (body, frames) = ControlledBody::new();
+    push(&handle, [status(503).map(|_| Body::new(body))]);
+    frames.data("too late");
+    let call = tokio::spawn(service.clone().oneshot(empty(Request::get("/"))));
+    let read = frames.until(|counts| counts.frames == 1);
+    let read = tokio::time::timeout(SECOND / 2, read).await;
+    assert!(read.is_ok(), "it is read before the wait is over");
+    assert!(!frames.counts().dropped, "there is time");
+    call.await.expect("no panic").expect("the second");
+    assert!(frames.counts().dropped, "nobody waits for the rest");
+    frames.end();
+
+    // To its end, and no further than the limit.
+    for (sizes, read) in [(vec![4, 6], 2), (vec![4, 7, 1], 2), (vec![0; 20], 11)] {
+        let (body, frames) = ControlledBody::new();
+        for size in sizes {
+            frames.data(vec![b'x'; size]);
+        }
+        frames.end();
+        push(&handle, [status(503).map(|_| Body::new(body))]);
+        service
+            .clone()
+            .oneshot(empty(Request::get("/")))
+            .await
+            .expect("the second");
+        assert_eq!(frames.counts().frames, read);
+        assert!(frames.counts().dropped);
+    }
+    // A body that says that it is longer is not begun.
+    let (body, frames) = ControlledBody::new();
+    frames.set_size_hint(SizeHint::with_exact(11));
+    frames.data("hello world");
+    frames.end();
+    push(&handle, [status(503).map(|_| Body::new(body))]);
+    service
+        .oneshot(empty(Request::get("/")))
+        .await
+        .expect("the second");
+    assert_eq!(frames.counts().polls, 0);
 }
