@@ -16,17 +16,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Service, ServiceExt};
 
 /// What a backend does with a call that comes so long after the start.
-pub type Behaviour = fn(backend: usize, at: Duration) -> Answer;
+pub(crate) type Behaviour = fn(backend: usize, at: Duration) -> Answer;
 
 /// Takes that long, with that deviation, and then answers or fails.
-pub struct Answer {
-    pub mean: f64,
-    pub deviation: f64,
-    pub is_error: bool,
+pub(crate) struct Answer {
+    pub(crate) mean: f64,
+    pub(crate) deviation: f64,
+    pub(crate) is_error: bool,
 }
 
 /// An answer after a normally distributed time, in milliseconds.
-pub const fn answer(mean: f64, deviation: f64) -> Answer {
+pub(crate) const fn answer(mean: f64, deviation: f64) -> Answer {
     Answer {
         mean,
         deviation,
@@ -34,19 +34,20 @@ pub const fn answer(mean: f64, deviation: f64) -> Answer {
     }
 }
 
-pub struct Scenario {
-    pub name: &'static str,
-    pub backends: usize,
-    pub behaviour: Behaviour,
+pub(crate) struct Scenario {
+    #[allow(dead_code, reason = "the benchmark prints it")]
+    pub(crate) name: &'static str,
+    pub(crate) backends: usize,
+    pub(crate) behaviour: Behaviour,
     /// Calls per second, at random moments, of all balancers together.
-    pub rate: f64,
-    pub duration: Duration,
+    pub(crate) rate: f64,
+    pub(crate) duration: Duration,
     /// Each with a list of its own, as in so many processes.
-    pub balancers: usize,
+    pub(crate) balancers: usize,
 }
 
 /// One of eleven gets stuck for half of the time.
-pub const STUCK: Scenario = Scenario {
+pub(crate) const STUCK: Scenario = Scenario {
     name: "one of eleven stuck at 2 s for 30 of 60 s",
     backends: 11,
     behaviour: |backend, at| match (backend, at.as_secs()) {
@@ -59,7 +60,7 @@ pub const STUCK: Scenario = Scenario {
 };
 
 /// One of ten is three times as slow as the others.
-pub const SLOW: Scenario = Scenario {
+pub(crate) const SLOW: Scenario = Scenario {
     name: "one of ten 3 times slower, 20 balancers",
     backends: 10,
     behaviour: |backend, _| match backend {
@@ -72,7 +73,7 @@ pub const SLOW: Scenario = Scenario {
 };
 
 /// One of ten fails, and very fast.
-pub const FAILING: Scenario = Scenario {
+pub(crate) const FAILING: Scenario = Scenario {
     name: "one of ten fails in 1 ms",
     backends: 10,
     behaviour: |backend, _| match backend {
@@ -88,7 +89,7 @@ pub const FAILING: Scenario = Scenario {
 };
 
 /// What the callers saw.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Of all calls, in order.
     latencies: Vec<Duration>,
     errors: usize,
@@ -96,18 +97,18 @@ pub struct Outcome {
 
 impl Outcome {
     /// The latency that this share of all calls did not exceed.
-    pub fn quantile(&self, share: f64) -> Duration {
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
         let rank = (self.latencies.len() as f64 * share).ceil() as usize;
         self.latencies[rank.clamp(1, self.latencies.len()) - 1]
     }
 
     /// The share of calls that were answered within that time.
-    pub fn within(&self, limit: Duration) -> f64 {
+    pub(crate) fn within(&self, limit: Duration) -> f64 {
         let within = self.latencies.partition_point(|&latency| latency <= limit);
         within as f64 / self.latencies.len() as f64
     }
 
-    pub fn error_share(&self) -> f64 {
+    pub(crate) fn error_share(&self) -> f64 {
         self.errors as f64 / self.latencies.len() as f64
     }
 }
@@ -149,7 +150,7 @@ impl Service<()> for Backend {
 }
 
 /// Runs a scenario in a runtime of its own. The same seed makes the same outcome.
-pub fn run<P>(scenario: &Scenario, seed: u64, picker: impl Fn() -> P) -> Outcome
+pub(crate) fn run<P>(scenario: &Scenario, seed: u64, picker: impl Fn() -> P) -> Outcome
 where
     P: Prepare + Picker<()> + Send + Sync + 'static,
 {

@@ -71,7 +71,8 @@ impl Candidates<'_> {
     /// What a call to it takes, by [`Prepare::measure`](super::Prepare::measure). Zero if that is `None`.
     #[expect(clippy::missing_panics_doc, reason = "said once, above")]
     pub fn latency(&self, index: usize) -> Duration {
-        duration(self.seconds(index))
+        let unmeasured = || self.weighing.map_or(0.0, |weighing| weighing.unmeasured);
+        duration(self.measured(index).unwrap_or_else(unmeasured))
     }
 
     /// A random number below `end`, which is not 0: repeatable where the balancer was given a seed.
@@ -79,19 +80,16 @@ impl Candidates<'_> {
         self.random.below(end)
     }
 
-    pub(super) fn seconds(&self, index: usize) -> f32 {
-        let Some(weighing) = self.weighing else {
-            return 0.0;
-        };
+    /// `None` if no call to it has ended yet, or nothing is measured.
+    pub(super) fn measured(&self, index: usize) -> Option<f32> {
+        let weighing = self.weighing?;
         // One look at the clock for all that this call compares.
         let now = self.now.get().unwrap_or_else(|| {
             let now = Instant::now();
             self.now.set(Some(now));
             now
         });
-        self.nodes[index]
-            .latency(now, weighing)
-            .unwrap_or(weighing.unmeasured)
+        self.nodes[index].latency(now, weighing)
     }
 
     /// What is under way to it, relative to its weight.

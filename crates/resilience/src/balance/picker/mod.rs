@@ -97,8 +97,8 @@ pub struct Measure {
 }
 
 /// Decay 10 s: long enough that one good answer does not bring a bad endpoint back, and short enough that a recovered one has its
-/// share within a minute. Unmeasured 30 ms: a fair guess in a data centre, so that a new endpoint is tried and not flooded. Penalty
-/// 5 s: well above what any healthy one takes.
+/// share within a minute. Unmeasured 30 ms: a fair guess in a data centre, so that a new endpoint is not flooded before its first
+/// answer. Penalty 5 s: well above what any healthy one takes.
 impl Default for Measure {
     fn default() -> Self {
         Self {

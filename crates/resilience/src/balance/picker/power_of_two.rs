@@ -15,21 +15,24 @@ fn better_of_two(
     cost: impl Fn(usize) -> f32,
 ) -> Option<usize> {
     let slots = schedule.len();
-    if slots >= 2 {
-        let first = candidates.random_below(slots);
-        // Another slot, each as likely as the others.
-        let second = candidates.random_below(slots - 1);
-        let second = second + usize::from(second >= first);
-        let (a, b) = (schedule.at(first), schedule.at(second));
-        if a != b && candidates.is_usable(a) && candidates.is_usable(b) {
-            return Some(if cost(b) < cost(a) { b } else { a });
-        }
+    if slots < 2 {
+        return candidates.draw(schedule, None);
     }
-    let a = candidates.draw(schedule, None)?;
-    Some(match candidates.draw(schedule, Some(a)) {
-        Some(b) if cost(b) < cost(a) => b,
-        _ => a,
-    })
+    let slot = candidates.random_below(slots);
+    let a = match schedule.at(slot) {
+        a if candidates.is_usable(a) => a,
+        _ => candidates.draw(schedule, None)?,
+    };
+    // Another slot, each as likely as the others.
+    let other = candidates.random_below(slots - 1);
+    let b = match schedule.at(other + usize::from(other >= slot)) {
+        b if b != a && candidates.is_usable(b) => b,
+        _ => match candidates.draw(schedule, Some(a)) {
+            Some(b) => b,
+            None => return Some(a),
+        },
+    };
+    Some(if cost(b) < cost(a) { b } else { a })
 }
 
 /// Of two random endpoints the one with fewer calls under way, relative to their weights.
@@ -85,7 +88,8 @@ impl PeakEwma {
         self
     }
 
-    /// Sets what is assumed of an endpoint until its first call has ended. Default: 30 ms.
+    /// Sets what is assumed of an endpoint while its first call is under way. One that was never tried costs nothing, so that it is.
+    /// Default: 30 ms.
     #[must_use]
     pub const fn unmeasured(mut self, latency: Duration) -> Self {
         self.measure.unmeasured = latency;
@@ -116,7 +120,13 @@ impl Prepare for PeakEwma {
 impl<Req> Picker<Req> for PeakEwma {
     fn pick(&self, candidates: &Candidates<'_>, _: Option<&Req>) -> Option<usize> {
         better_of_two(candidates, &self.schedule, |i| {
-            candidates.seconds(i) * (candidates.load(i) + 1.0)
+            let load = candidates.load(i);
+            match candidates.measured(i) {
+                Some(seconds) => seconds * (load + 1.0),
+                // Nobody has tried it, and somebody has to: what is assumed of it may be more than all others take.
+                None if load == 0.0 => 0.0,
+                None => self.measure.unmeasured.as_secs_f32() * (load + 1.0),
+            }
         })
     }
 }
