@@ -15,5 +15,8 @@ pub mod one_layer {}
 #[doc = include_str!("src/failover.md")]
 pub mod failover {}
 
+#[doc = include_str!("src/load-balancing.md")]
+pub mod load_balancing {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

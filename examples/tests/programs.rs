@@ -77,6 +77,20 @@ fn one_layer() {
 }
 
 #[test]
+fn load_balancing() {
+    assert_contains(
+        &printed("load_balancing", &[]),
+        &[
+            "one of three is slow and one fails: ",
+            "steady answered",
+            "a fourth joins and the failing one is taken out:",
+            "fresh answered",
+            "failing answered 0",
+        ],
+    );
+}
+
+#[test]
 fn failover_demo() {
     let text = printed("failover", &["--demo", "--port", "0"]);
     assert_contains(

@@ -5,6 +5,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`balance`] | spreads calls over endpoints, away from those that are slow, failing or unfit |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
 //! | [`timeout`] | gives up on a response that does not come |
 //!

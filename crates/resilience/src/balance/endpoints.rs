@@ -160,10 +160,10 @@ impl<T> Endpoints<T> {
     }
 
     /// Tells `observer` of every list that comes after `known`.
-    pub(super) fn observe(&self, known: &Roster<T>, observer: Observer<T>) {
+    pub(super) fn observe(&self, known: &Roster<T>, observer: &Observer<T>) {
         let current = {
             let mut state = self.directory.state();
-            state.observers.push(Arc::clone(&observer));
+            state.observers.push(Arc::clone(observer));
             Arc::clone(&state.roster)
         };
         if current.epoch != known.epoch {

@@ -257,13 +257,12 @@ impl OnComplete for Ticket {
                 node.sample(now, seconds.max(weighing.penalty), weighing);
             }
             // It took at least so long. If that is no news, it says nothing.
-            Outcome::Cancelled => {
+            Outcome::Cancelled
                 if node
                     .latency(now, weighing)
-                    .is_none_or(|known| seconds > known)
-                {
-                    node.sample(now, seconds, weighing);
-                }
+                    .is_none_or(|known| seconds > known) =>
+            {
+                node.sample(now, seconds, weighing);
             }
             _ => {}
         }

@@ -10,7 +10,7 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    endpoints::{Endpoints, Entry, Lifeline, Roster},
+    endpoints::{Endpoints, Entry, Lifeline, Observer, Roster},
     node::{Node, Weighing},
     picker::{Candidates, Picker, Prepare, too_few_are_fit},
 };
@@ -138,17 +138,15 @@ where
         });
         // Weak: a list that outlives its balancers does not keep them.
         let observer = Arc::downgrade(&shared);
-        endpoints.observe(
-            &roster,
-            Arc::new(move |roster| match observer.upgrade() {
-                Some(shared) => {
-                    let set = Set::new(roster, &make, &shared.picker, &shared.rules);
-                    shared.adopt(Arc::new(set));
-                    true
-                }
-                None => false,
-            }),
-        );
+        let observer: Observer<T> = Arc::new(move |roster| match observer.upgrade() {
+            Some(shared) => {
+                let set = Set::new(roster, &make, &shared.picker, &shared.rules);
+                shared.adopt(Arc::new(set));
+                true
+            }
+            None => false,
+        });
+        endpoints.observe(&roster, &observer);
         shared
     }
 }

@@ -52,7 +52,6 @@ impl Candidates<'_> {
 
     /// Whether it can be picked: still in the list, with a weight, not found busy by this call, and fit — or so few are fit that
     /// fitness does not count.
-    #[expect(clippy::missing_panics_doc, reason = "said once, above")]
     pub fn is_usable(&self, index: usize) -> bool {
         let node = &self.nodes[index];
         !node.is_removed()
@@ -63,13 +62,11 @@ impl Candidates<'_> {
     }
 
     /// How many calls to it are under way, those of other balancers over the same list included.
-    #[expect(clippy::missing_panics_doc, reason = "said once, above")]
     pub fn in_flight(&self, index: usize) -> u32 {
         self.nodes[index].in_flight()
     }
 
     /// What a call to it takes, by [`Prepare::measure`](super::Prepare::measure). Zero if that is `None`.
-    #[expect(clippy::missing_panics_doc, reason = "said once, above")]
     pub fn latency(&self, index: usize) -> Duration {
         let unmeasured = || self.weighing.map_or(0.0, |weighing| weighing.unmeasured);
         duration(self.measured(index).unwrap_or_else(unmeasured))

@@ -73,12 +73,12 @@ fn smooth(weights: &[u64]) -> Vec<usize> {
         .map(|_| {
             let mut richest = 0;
             for i in 0..weights.len() {
-                gained[i] += weights[i].cast_signed();
+                gained[i] += weights[i] as i64;
                 if gained[i] > gained[richest] {
                     richest = i;
                 }
             }
-            gained[richest] -= total.cast_signed();
+            gained[richest] -= total as i64;
             richest
         })
         .collect()
