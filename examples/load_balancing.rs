@@ -9,19 +9,21 @@ use std::time::Duration;
 use axum::{Router, http::StatusCode, routing::get};
 use bartizan::{
     client::{RequestExt, ResponseExt, Transport},
-    core::{BaseUrl, BoxError, ConfigError},
+    core::{BaseUrl, BoxError, ConfigError, HttpClassify},
     listener::Listener,
     resilience::{
-        balance::{BalanceLayer, Endpoints},
+        balance::{Balance, BalanceLayer, Based, Endpoints, PeakEwma, ToHead},
         endpoint::Endpoint,
-        timeout::TimeoutLayer,
+        timeout::{Timeout, TimeoutLayer},
     },
 };
 use tokio::time::sleep;
 use tower::ServiceBuilder;
 
 // ANCHOR: stack
-fn client(endpoints: Endpoints<BaseUrl>) -> Result<impl RequestExt + Clone, ConfigError> {
+type Client = Balance<Based<Timeout<Transport>>, PeakEwma, ToHead<HttpClassify>>;
+
+fn client(endpoints: Endpoints<BaseUrl>) -> Result<Client, ConfigError> {
     let balance = BalanceLayer::builder().endpoints(endpoints).build()?;
     Ok(ServiceBuilder::new()
         // Outermost: it picks the endpoint that the others work on. Retries would go above it, so that each finds another.
@@ -75,7 +77,7 @@ async fn main() -> Result<(), BoxError> {
 }
 
 /// Who answered how often.
-async fn call(client: &(impl RequestExt + Clone), calls: usize) -> Result<String, BoxError> {
+async fn call(client: &Client, calls: usize) -> Result<String, BoxError> {
     let names = ["steady", "slow", "failing", "fresh"];
     let mut counts = [0; 4];
     for _ in 0..calls {

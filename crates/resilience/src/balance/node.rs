@@ -340,12 +340,13 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn it_follows_the_naive_model(samples in proptest::collection::vec((1_u32..500, 0.001_f64..3.0), 1..100)) {
+        fn it_follows_the_naive_model(samples in proptest::collection::vec((1_u32..500, 0.001_f32..3.0), 1..100)) {
             let latency = Latency::default();
             let (mut tick, mut naive) = (0_u32, None::<f64>);
             for (elapsed, seconds) in samples {
                 tick += elapsed;
-                latency.observe(seconds as f32, tick, DECAY);
+                latency.observe(seconds, tick, DECAY);
+                let seconds = f64::from(seconds);
                 let left = (-f64::from(elapsed) / f64::from(DECAY)).exp();
                 naive = Some(match naive {
                     Some(old) if seconds <= old * left => old * left + seconds * (1.0 - left),

@@ -12,9 +12,9 @@ use std::{
 use bartizan_core::{BoxError, ConfigError, Outcome, Rejection, find};
 use bartizan_resilience::{
     balance::{
-        Balance, Candidates, Change, Endpoints, HashRing, LeastRequest, Maglev, NoEndpoint,
-        OnError, PeakEwma, Picker, Prepare, RandomPick, Refresh, RoundRobin, WeightedRoundRobin,
-        stable_hash,
+        Balance, BalanceBuilder, Candidates, Change, EndpointSnapshot, Endpoints, HashRing,
+        LeastRequest, Maglev, NoEndpoint, PeakEwma, Picker, Prepare, RandomPick, Refresh,
+        RoundRobin, WeightedRoundRobin, stable_hash,
     },
     endpoint::{Endpoint, Unfit},
     failover::Failover,
@@ -144,13 +144,12 @@ fn targets() -> [Target; 3] {
     ["a", "b", "c"].map(|name| Probe::new(move |_| name))
 }
 
+type Targets = Endpoints<Probe<u32, &'static str>>;
+
 fn over<P: Prepare + Send + Sync + 'static>(
     picker: P,
     targets: &[Target; 3],
-) -> (
-    Balance<Probe<u32, &'static str>, P>,
-    Endpoints<Probe<u32, &'static str>>,
-) {
+) -> (Balance<Probe<u32, &'static str>, P>, Targets) {
     let list: Endpoints<_> = ["a", "b", "c"]
         .into_iter()
         .zip(targets)
@@ -333,7 +332,11 @@ async fn a_rejection_below_is_a_failure_of_the_endpoint_and_a_response_that_is_i
     for _ in 0..100 {
         let _ = service.clone().oneshot(1).await;
     }
-    let latencies: Vec<_> = list.snapshot().iter().map(|one| one.latency()).collect();
+    let latencies: Vec<_> = list
+        .snapshot()
+        .iter()
+        .map(EndpointSnapshot::latency)
+        .collect();
     assert!(latencies[0].is_some() && latencies[1].is_none() && latencies[2].is_none());
     assert_eq!(calls(&targets)[0], 1);
 }
@@ -541,13 +544,12 @@ async fn a_newcomer_starts_slowly() {
     }
 }
 
+type Key = fn(&u64) -> u64;
+
 fn hash_services(
     list: &[Endpoint],
-) -> (
-    Balance<Named, Maglev<fn(&u64) -> u64>>,
-    Balance<Named, HashRing<fn(&u64) -> u64>>,
-) {
-    let key: fn(&u64) -> u64 = |key| *key;
+) -> (Balance<Named, Maglev<Key>>, Balance<Named, HashRing<Key>>) {
+    let key: Key = |key| *key;
     (
         named(Maglev::new(key), list),
         named(HashRing::new(key), list),
@@ -636,9 +638,7 @@ async fn the_keys_of_an_unfit_owner_spread_and_come_back() {
 #[test]
 fn what_cannot_be_used_is_refused() {
     let message = |error: ConfigError| error.to_string();
-    let build = |builder: bartizan_resilience::balance::BalanceBuilder<Named>| {
-        message(builder.build().expect_err("refused"))
-    };
+    let build = |builder: BalanceBuilder<Named>| message(builder.build().expect_err("refused"));
     let a = || Balance::builder().endpoint(Endpoint::new("a"), Named(0));
     assert_eq!(
         build(Balance::builder()),
@@ -737,9 +737,8 @@ async fn an_endpoint_that_stays_in_the_list_keeps_what_was_measured() {
     answers(&service.expect("two"), 20);
     let measured = || -> Vec<_> {
         let snapshot = list.snapshot();
-        let one = |one: &bartizan_resilience::balance::EndpointSnapshot| {
-            (one.endpoint().name().to_owned(), one.latency().is_some())
-        };
+        let one =
+            |one: &EndpointSnapshot| (one.endpoint().name().to_owned(), one.latency().is_some());
         snapshot.iter().map(one).collect()
     };
     let entry = |name: &str, measured| (name.to_owned(), measured);
@@ -771,8 +770,7 @@ async fn a_name_is_resolved_again_and_again() {
     list.discover(Refresh::dns(Duration::from_secs(30), resolve, |addr| addr));
     let names = || -> Vec<String> {
         let snapshot = list.snapshot();
-        let name =
-            |one: &bartizan_resilience::balance::EndpointSnapshot| one.endpoint().name().to_owned();
+        let name = |one: &EndpointSnapshot| one.endpoint().name().to_owned();
         snapshot.iter().map(name).collect()
     };
     let pass = tokio::time::sleep;
@@ -956,5 +954,4 @@ fn it_can_be_sent_shared_and_looked_at() {
     let service = named(PeakEwma::new(), &endpoints(&[1]));
     check(&service);
     assert!(format!("{service:?}").contains("e0"));
-    assert_eq!(OnError, OnError::default());
 }

@@ -98,6 +98,11 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The latency that this share of all calls did not exceed.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a count"
+        )]
         let rank = (self.latencies.len() as f64 * share).ceil() as usize;
         self.latencies[rank.clamp(1, self.latencies.len()) - 1]
     }

@@ -299,7 +299,6 @@ mod tests {
     fn the_hash_never_changes() {
         // Fleets are upgraded one by one, and have to agree all the while.
         assert_eq!(stable_hash(""), 0xf52a_15e9_a9b5_e89b);
-        assert_eq!(stable_hash("user 7"), stable_hash("user 7".to_owned()));
     }
 
     #[test]

@@ -129,12 +129,12 @@ mod tests {
                 prop_assert_eq!(slots.iter().filter(|&&slot| slot == i).count() as u64, weight);
             }
             // At every point, what each has had is within its number of peers of what is due to it.
-            let mut had = vec![0.0; fitted.len()];
+            let mut had = vec![0.0_f64; fitted.len()];
             for (n, &slot) in slots.iter().enumerate() {
                 had[slot] += 1.0;
                 for (i, &weight) in fitted.iter().enumerate() {
                     let due = (n + 1) as f64 * weight as f64 / total as f64;
-                    prop_assert!((had[i] - due as f64).abs() <= fitted.len() as f64);
+                    prop_assert!((had[i] - due).abs() <= fitted.len() as f64);
                 }
             }
         }
