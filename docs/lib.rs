@@ -34,6 +34,8 @@ pub mod hedging {}
 pub mod chaos {}
 #[doc = include_str!("src/retry.md")]
 pub mod retry {}
+#[doc = include_str!("src/load-balancing.md")]
+pub mod load_balancing {}
 
 #[doc = include_str!("src/design.md")]
 pub mod design {}

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`budget`] | bounds the load that retries add |
 //! | [`deadline`] | limits a whole call, and tells everybody below how much time is left |
+//! | [`balance`] | spreads calls over endpoints, away from those that are slow, failing or unfit |
 //! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
 //! | [`health`] | asks endpoints whether they are well |
 //! | [`outlier`] | ejects the endpoints that do worse than the others |
