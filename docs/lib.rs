@@ -17,23 +17,28 @@ pub mod failover {}
 
 #[doc = include_str!("src/outlier-ejection.md")]
 pub mod outlier_ejection {}
+
 #[doc = include_str!("src/timeouts.md")]
 pub mod timeouts {}
 
 #[doc = include_str!("src/order.md")]
 pub mod order {}
+
 #[doc = include_str!("src/rate-limiting.md")]
 pub mod rate_limiting {}
 
 #[doc = include_str!("src/adaptive-limits.md")]
 pub mod adaptive_limits {}
+
 #[doc = include_str!("src/hedging.md")]
 pub mod hedging {}
 
 #[doc = include_str!("src/chaos.md")]
 pub mod chaos {}
+
 #[doc = include_str!("src/retry.md")]
 pub mod retry {}
+
 #[doc = include_str!("src/load-balancing.md")]
 pub mod load_balancing {}
 

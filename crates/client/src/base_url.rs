@@ -98,7 +98,10 @@ impl BaseUrlLayer {
 
 impl<R> BaseUrlLayer<R> {
     /// Answers with what `respond` makes of the [`Rejection`], instead of failing: [`Rejection::into_response`] makes a 400.
-    pub fn reject_with<F>(self, respond: F) -> BaseUrlLayer<RespondWith<F>> {
+    pub fn reject_with<F, Res>(self, respond: F) -> BaseUrlLayer<RespondWith<F>>
+    where
+        F: Fn(Rejection) -> Res,
+    {
         BaseUrlLayer {
             base: self.base,
             reject: RespondWith(respond),

@@ -10,7 +10,11 @@ macro_rules! reject_methods {
                 ///
                 #[doc = $doc]
             )?
-            pub fn reject_with<F>(self, respond: F) -> $layer<$($($param,)+)? bartizan_core::RespondWith<F>> {
+            pub fn reject_with<F, Answer>(self, respond: F) -> $layer<$($($param,)+)? bartizan_core::RespondWith<F>>
+            where
+                // So that a closure need not name the type of its argument.
+                F: Fn(bartizan_core::Rejection) -> Answer,
+            {
                 $layer {
                     $($field: self.$field,)*
                     reject: bartizan_core::RespondWith(respond),

@@ -138,6 +138,7 @@ impl<C> Clone for ToBodyEnd<C> {
 impl<C, Req, B, Err> Judge<Req, http::Response<B>, Err> for ToBodyEnd<C>
 where
     C: Classify<Req, http::Response<B>, Err>,
+    B: http_body::Body,
 {
     type Seen = C::Seen;
     type Response = http::Response<CompletionBody<B, C::Rest, Ticket>>;

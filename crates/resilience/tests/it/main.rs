@@ -2,6 +2,9 @@
 
 mod adaptive_limit;
 mod allocations;
+mod balance;
+mod balance_http;
+mod balance_sim;
 mod body_timeout;
 mod budget;
 mod bulkhead;
@@ -9,9 +12,6 @@ mod chaos;
 mod coalesce;
 mod deadline;
 mod fail_back;
-mod balance;
-mod balance_http;
-mod balance_sim;
 mod failover;
 mod fallback;
 mod health;
