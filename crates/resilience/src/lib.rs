@@ -1,30 +1,18 @@
-//! Ways to stay up when others do not: failover between targets, and time limits.
+//! Ways to stay up when others do not: retries, failover, balancing, limits, time limits and the rest, each a layer of its own.
 //!
-//! Each is a [`tower_layer::Layer`] over any service: our own transport, hyper-util's client, reqwest, a tonic channel, an axum
-//! router, or a service that never heard of HTTP. Over a service that answers, none of them allocates.
+//! They go over any service of the right shape, and most of them over services that never heard of HTTP; those that send a request
+//! again need one that can be copied. Over a service that answers at once they take no lock that all calls share, and allocate
+//! nothing of their own; what a layer needs besides, such as a copy of a request's head, its docs say.
 //!
-//! | module | what it does |
+//! | to | use |
 //! |---|---|
-//! | [`budget`] | bounds the load that retries add |
-//! | [`deadline`] | limits a whole call, and tells everybody below how much time is left |
-//! | [`balance`] | spreads calls over endpoints, away from those that are slow, failing or unfit |
-//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
-//! | [`health`] | asks endpoints whether they are well |
-//! | [`outlier`] | ejects the endpoints that do worse than the others |
-//! | [`adaptive_limit`] | finds out how many calls the peer bears at a time, and lets through no more |
-//! | [`bulkhead`] | limits how many calls are under way at a time, all together or per key |
-//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
-//! | [`rate_limit`] | lets through so many calls in such a time, all together or per client |
-//! | [`chaos`] | does to calls what networks do, to see whether the rest copes |
-//! | [`coalesce`] | makes one call of several that ask for the same |
-//! | [`failover`] | asks the next target when one fails, and stays with the one that answered |
-//! | [`fallback`] | answers instead of a call that failed |
-//! | [`hedge`] | makes a second attempt at calls that take long, and takes the first answer |
-//! | [`timeout`] | gives up on a response that does not come |
-//! | [`shed`] | keeps a queue short by refusing what has waited in it for too long |
-//! | [`throttle`] | holds calls back from a peer that accepts too few of them |
-//! | [`retry`] | makes another attempt when one fails, if it can help and cannot do harm |
-//! | [`timeout`] | gives up on a response that does not come, or that stops coming |
+//! | limit the time of a call | [`deadline`], [`timeout`] |
+//! | try again | [`retry`] with its [`budget`] and [`backoff`], [`hedge`] |
+//! | go elsewhere | [`failover`], [`balance`] over [`endpoint`]s, [`fallback`] |
+//! | know who is unfit | [`outlier`], [`health`] |
+//! | limit what is under way | [`bulkhead`], [`adaptive_limit`], [`coalesce`] |
+//! | limit what comes in | [`rate_limit`], [`shed`], [`throttle`] |
+//! | see whether it all works | [`chaos`] |
 //!
 //! # What they share
 //!
@@ -79,7 +67,6 @@ pub mod balance;
 pub mod budget;
 pub mod bulkhead;
 pub mod chaos;
-pub mod circuit_breaker;
 pub mod coalesce;
 pub mod deadline;
 pub mod endpoint;
@@ -91,7 +78,6 @@ pub mod outlier;
 pub mod rate_limit;
 pub mod retry;
 pub mod shed;
-pub mod stack;
 pub mod throttle;
 pub mod timeout;
 
