@@ -102,6 +102,16 @@ pin_project! {
     }
 }
 
+impl<B, T: ClassifyEnd, R: OnComplete> CompletionBody<B, T, R> {
+    /// A body whose call has been reported already, or was none: a response of a layer's own.
+    pub const fn reported(inner: B) -> Self {
+        Self {
+            inner,
+            open: Open(None),
+        }
+    }
+}
+
 impl<B, T, R> Body for CompletionBody<B, T, R>
 where
     B: Body,

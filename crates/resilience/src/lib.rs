@@ -67,6 +67,7 @@ pub mod balance;
 pub mod budget;
 pub mod bulkhead;
 pub mod chaos;
+pub mod circuit_breaker;
 pub mod coalesce;
 pub mod deadline;
 pub mod endpoint;

@@ -9,6 +9,7 @@ mod body_timeout;
 mod budget;
 mod bulkhead;
 mod chaos;
+mod circuit_breaker;
 mod coalesce;
 mod deadline;
 mod fail_back;
