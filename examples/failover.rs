@@ -9,7 +9,7 @@
     reason = "a program, not a library"
 )]
 
-use std::{process::ExitCode, time::Duration};
+use std::{iter, process::ExitCode, time::Duration};
 
 use axum::{
     Router,
@@ -21,7 +21,7 @@ use axum::{
 use bartizan::{
     client::{self, RequestExt, ResponseExt, Transport},
     core::{BoxError, ConfigError},
-    listener::Listener,
+    listener::{BindError, Listener},
     resilience::{
         failover::{Exhausted, Failover, FailoverHandle, FailoverLayer, HttpPolicy, Report},
         timeout::{Timeout, TimeoutLayer},
@@ -67,6 +67,16 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
+            let mut sources = iter::successors(error.source(), |&error| error.source());
+            sources
+                .by_ref()
+                .for_each(|source| eprintln!("  because: {source}"));
+            if error
+                .downcast_ref::<BindError>()
+                .is_some_and(BindError::is_in_use)
+            {
+                eprintln!("  `--port 0` takes one that is free");
+            }
             ExitCode::FAILURE
         }
     }
@@ -120,6 +130,7 @@ async fn fo(
     State((client, current)): State<(Client, FailoverHandle)>,
 ) -> Result<Response, Unanswered> {
     println!("GET /fo");
+    let first = current.name().to_owned();
     let response = client.get("/fo").send().await?;
     match response.extensions().get::<Report>() {
         Some(report) => {
@@ -127,11 +138,7 @@ async fn fo(
                 println!("  {attempt}");
             }
         }
-        None => println!(
-            "  target {} ({}): answered first",
-            current.current(),
-            current.name()
-        ),
+        None => println!("  {first}: answered first"),
     }
     // The answer of the target, not its connection headers: those belong to the connection they came by.
     Ok((response.status(), response.text().await?).into_response())
@@ -203,10 +210,14 @@ impl Args {
             demo: false,
         };
         while let Some(arg) = args.next() {
-            match arg.as_str() {
+            let (name, value) = match arg.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (arg.as_str(), None),
+            };
+            match name {
                 "--demo" => parsed.demo = true,
                 "--port" => {
-                    let port = args.next().unwrap_or_default();
+                    let port = value.or_else(|| args.next()).unwrap_or_default();
                     parsed.port = port
                         .parse()
                         .map_err(|_| ConfigError::new("--port", port, "a port from 0 to 65535"))?;

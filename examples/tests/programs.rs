@@ -213,8 +213,8 @@ fn failover_demo() {
             "answered, after ",
             "first call: `Mock Resource is Invoked.` after 5.",
             "second call: GET",
-            "target 2 (http://127.0.0.1:",
-            "answered first",
+            "  http://127.0.0.1:",
+            ": answered first",
             "second call: `Mock Resource is Invoked.` after ",
         ],
     );
@@ -229,6 +229,10 @@ fn failover_says_what_is_wrong_with_its_arguments() {
         (
             &["--port", "99999"][..],
             "error: invalid --port `99999`: expected a port from 0 to 65535",
+        ),
+        (
+            &["--port=x"],
+            "error: invalid --port `x`: expected a port from 0 to 65535",
         ),
         (
             &["--port"],
@@ -250,7 +254,8 @@ fn failover_says_that_its_port_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("bound").port().to_string();
     let (text, code) = refused("failover", &["--port", &port]);
-    assert_contains(&text, &["error: ", &format!("127.0.0.1:{port}"), "in use"]);
+    let addr = format!("127.0.0.1:{port}");
+    assert_contains(&text, &["error: ", &addr, "in use", "`--port 0`"]);
     assert_eq!(code, Some(1));
 }
 

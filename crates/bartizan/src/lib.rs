@@ -6,8 +6,9 @@
 //! |---|---|---|
 //! | always | [`core`] | bodies, outcomes, rejections, the clock |
 //! | `client` | `client` | a transport over hyper, and a fluent way to call any service |
+//! | `json` | | JSON bodies in `client` |
 //! | `listener` | `listener` | serving any service or axum router, with draining |
-//! | `resilience` | `resilience` | failover and timeouts |
+//! | `resilience` | `resilience` | retries, breakers, balancing, limits, timeouts and the rest |
 //! | `full` | | all of them |
 //!
 //! Every one of them is a crate of its own (`bartizan-client`, …), and depending on just that one costs just that one.

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error, fmt};
 
-use bartizan_core::{BoxError, Rejection, find};
+use bartizan_core::{BoxError, Rejection, RejectionKind, find};
 use http::{HeaderMap, Method, Request, StatusCode, Uri, uri::Parts};
 
 /// Why a call came to nothing: it could not be built, sent, answered, or read.
@@ -220,10 +220,11 @@ impl Error {
 /// What a layer above says when it refuses. The rejection is the source, so [`find`] sees it.
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
-        let message = if rejection.is_unsent() {
-            "a layer refused the call, which was not sent"
-        } else {
-            "a layer gave up on the call"
+        // What the rejection says itself comes after it, as its source.
+        let message = match rejection.kind() {
+            RejectionKind::TimedOut => "timed out",
+            RejectionKind::Exhausted => "failed, wherever it was tried",
+            _ => "refused before it was sent",
         };
         Self::new(Kind::Rejected, message).with_source(rejection)
     }

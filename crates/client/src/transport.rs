@@ -8,7 +8,7 @@ use std::{
 };
 
 use bartizan_core::{Body, BoxError, ConfigError};
-use http::{Request, Response, Uri, Version, uri::Scheme};
+use http::{Request, Response, Uri, Version, header::CONTENT_LENGTH, uri::Scheme};
 use tower_service::Service;
 
 use crate::{
@@ -145,7 +145,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> TransportFuture {
         let call = Call::of(&request);
-        let state = match check(request.uri()) {
+        let state = match check(request.uri()).and_then(|()| check_length(&request)) {
             Ok(()) => {
                 let mut request = request.map(Body::new);
                 // The version is that of a hop: a proxy's request may have come by another.
@@ -158,6 +158,24 @@ where
             Err(error) => State::Unsendable(Some(error)),
         };
         TransportFuture { call, state }
+    }
+}
+
+/// Whether a `Content-Length` that somebody has set is true. If it is not, the peer waits for more, or takes the rest for another
+/// request.
+fn check_length<B: http_body::Body>(request: &Request<B>) -> Result<(), Error> {
+    let length = request.body().size_hint().exact();
+    let told = request.headers().get(CONTENT_LENGTH);
+    match (told, length) {
+        (Some(told), Some(length)) if told.as_bytes() != length.to_string().as_bytes() => {
+            Err(Error::new(
+                Kind::Builder,
+                format!(
+                    "the header `content-length` is {told:?}, and the body has {length} bytes: leave the header out"
+                ),
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

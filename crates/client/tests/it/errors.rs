@@ -163,3 +163,27 @@ async fn a_status_names_its_call() {
     );
     assert_eq!(error.to_string(), message);
 }
+
+#[tokio::test]
+async fn a_length_that_is_not_that_of_the_body_is_refused() {
+    let server =
+        Loopback::start(|request: Request<Body>| async { Response::new(request.into_body()) })
+            .await;
+    let transport = Transport::new();
+    for length in ["3", "30", "five"] {
+        let request = transport
+            .post(server.uri("/"))
+            .header("content-length", length)
+            .body("hello");
+        let error = request.send().await.expect_err("it is not five");
+        assert!(error.is_builder() && error.is_unsent());
+        assert!(error.to_string().contains(length), "{error}");
+    }
+    let request = transport
+        .post(server.uri("/"))
+        .header("content-length", "5")
+        .body("hello");
+    let response = request.send().await.expect("it is true");
+    assert_eq!(response.text().await.expect("a body"), "hello");
+    assert_eq!(server.requests(), 1);
+}
