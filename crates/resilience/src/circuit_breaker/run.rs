@@ -38,7 +38,8 @@ impl Run {
 
     /// Another generation begins, without a run.
     pub(super) fn begin(&self, generation: u32) {
-        self.0.store(pack(generation, 0), Ordering::Relaxed);
+        // A swap, so that it has its place among the other updates, which are all read-modify-writes.
+        self.0.swap(pack(generation, 0), Ordering::Relaxed);
     }
 }
 
