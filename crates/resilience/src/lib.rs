@@ -82,6 +82,8 @@ pub mod shed;
 pub mod throttle;
 pub mod timeout;
 
+mod classify;
 mod random;
+mod stripes;
 mod sync;
 mod window;

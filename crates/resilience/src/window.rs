@@ -5,14 +5,15 @@
 //! compare-and-swap and no lock, and whoever sums leaves it out. Threads write to stripes of their own, so that cores do not fight
 //! over a line.
 
-use std::{array, cell::Cell, thread, time::Duration};
+use std::{array, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::{
+    stripes::{self, thread_index},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-/// More than this are never needed: what is left of the fight is cheap, and every sum reads them all.
-const MAX_STRIPES: usize = 16;
 /// Where a count stops, far from its bucket's number.
 const FULL: u64 = u32::MAX as u64 / 2;
 /// By how many buckets one thread's clock, or its era, may be behind what another wrote.
@@ -42,8 +43,7 @@ struct Bucket<const K: usize>([AtomicU64; K]);
 impl<const K: usize> Window<K> {
     /// Covers `width` by so many buckets. Their users refuse no buckets, and buckets of less than a millisecond.
     pub(crate) fn new(width: Duration, buckets: u32) -> Self {
-        let stripes = thread::available_parallelism().map_or(1, usize::from);
-        Self::striped(width, buckets, stripes.next_power_of_two().min(MAX_STRIPES))
+        Self::striped(width, buckets, stripes::count())
     }
 
     /// `stripes` is a power of two.
@@ -158,22 +158,6 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
         .saturating_add(u64::from(duration.subsec_nanos()))
 }
 
-/// A number of this thread's own, to pick a stripe by. Threads are numbered as they come.
-pub(crate) fn thread_index() -> usize {
-    // The standard library's even under loom, whose own cannot be static: it is no part of a model.
-    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    thread_local! {
-        static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    INDEX.with(|index| {
-        index.get().unwrap_or_else(|| {
-            let next = NEXT.fetch_add(1, Ordering::Relaxed);
-            index.set(Some(next));
-            next
-        })
-    })
-}
-
 #[cfg(all(test, not(bartizan_loom)))]
 mod tests {
     use std::collections::VecDeque;
@@ -272,7 +256,7 @@ mod tests {
     #[test]
     fn threads_lose_no_count() {
         let window = Window::<1>::striped(MS(100), 4, 2);
-        thread::scope(|scope| {
+        std::thread::scope(|scope| {
             for stripe in 0..4 {
                 let window = &window;
                 scope.spawn(move || {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{Classify, ConfigError, Outcome, Propagate};
+use bartizan_core::{ConfigError, Outcome, Propagate};
 use tokio::time::Instant;
 use tower_layer::Layer;
 
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     bulkhead::{Gate, Places},
+    classify::OnError,
     random::Random,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -77,24 +78,6 @@ impl<S, C: Clone, R: Clone> Layer<S> for AdaptiveLimitLayer<C, R> {
             self.classify.clone(),
             self.reject.clone(),
         )
-    }
-}
-
-/// The default [`Classify`]: an error is a failure, and a response a success.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnError;
-
-impl<Req, Res, Err> Classify<Req, Res, Err> for OnError {
-    type Seen = ();
-    type Rest = bartizan_core::IntactBody;
-
-    fn request(&self, _: &Req) {}
-
-    fn head(&self, (): (), result: Result<&Res, &Err>) -> bartizan_core::Verdict {
-        bartizan_core::Verdict::Now(match result {
-            Ok(_) => Outcome::Success,
-            Err(_) => Outcome::Failure,
-        })
     }
 }
 

@@ -110,9 +110,7 @@ mod service;
 
 pub use self::{
     algorithm::{Aimd, Algorithm, Gradient2, Vegas, Window},
-    layer::{
-        AdaptiveLimitBuilder, AdaptiveLimitHandle, AdaptiveLimitLayer, AdaptiveLimitSnapshot,
-        OnError,
-    },
+    layer::{AdaptiveLimitBuilder, AdaptiveLimitHandle, AdaptiveLimitLayer, AdaptiveLimitSnapshot},
     service::{AdaptiveLimit, ResponseFuture},
 };
+pub use crate::classify::OnError;

@@ -11,8 +11,9 @@ use bartizan_core::{Classify, Propagate, Reject};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::layer::{OnError, Shared};
+use super::layer::Shared;
 use crate::bulkhead::{Admission, Admitted};
+use crate::classify::OnError;
 
 /// Limits how many calls are under way to what the peer bears. See the [module](super).
 #[derive(Clone, Debug)]

@@ -1,7 +1,5 @@
 //! The account: counters of what was paid in, and one word of what was taken out.
 
-use std::sync::atomic::AtomicUsize;
-
 use tokio::time::Instant;
 
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -107,24 +105,6 @@ impl Bucket {
             left => left.min(self.flow.capacity),
         }
     }
-}
-
-/// The stripe of this thread.
-pub(super) fn stripe() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    // A thread that is being taken down has no such thing any more.
-    OWN.try_with(|own| *own).unwrap_or(0)
-}
-
-/// As many as threads can run at once, within reason: each withdrawal reads all of them.
-pub(super) fn stripes() -> usize {
-    std::thread::available_parallelism()
-        .map_or(1, std::num::NonZero::get)
-        .min(32)
-        .next_power_of_two()
 }
 
 #[cfg(all(test, not(bartizan_loom)))]

@@ -107,7 +107,7 @@ impl Budget {
 
     /// Pays in for one call. What is over the brim is lost.
     pub fn deposit(&self) {
-        self.shared.bucket.deposit(bucket::stripe());
+        self.shared.bucket.deposit(crate::stripes::thread_index());
     }
 
     /// Takes out one retry. `false` if there is none: the call has to do with what it has.
@@ -141,7 +141,7 @@ impl Budget {
     fn of(flow: Flow) -> Self {
         Self {
             shared: Arc::new(Shared {
-                bucket: Bucket::new(flow, bucket::stripes(), Instant::now()),
+                bucket: Bucket::new(flow, crate::stripes::count(), Instant::now()),
                 withdrawn: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
             }),

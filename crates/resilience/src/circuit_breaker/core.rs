@@ -15,8 +15,9 @@ use super::{
     state::{Admission, Circuit, Probe, State},
 };
 use crate::{
+    stripes::{self, thread_index},
     sync::atomic::{AtomicU64, Ordering},
-    window::{Window, nanos, thread_index},
+    window::{Window, nanos},
 };
 
 // The counters of the window.
@@ -302,19 +303,13 @@ pub(super) struct Lane<C> {
 
 impl<C> Lanes<C> {
     pub(super) fn new(core: &Arc<Core>, classify: &Arc<C>) -> Self {
-        const MOST: usize = 32;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let lane = |_| {
             Arc::new(Lane {
                 core: Arc::clone(core),
                 classify: Arc::clone(classify),
             })
         };
-        Self(
-            (0..threads.next_power_of_two().min(MOST))
-                .map(lane)
-                .collect(),
-        )
+        Self((0..stripes::count()).map(lane).collect())
     }
 
     /// The lane of this thread.

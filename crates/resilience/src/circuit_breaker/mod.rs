@@ -115,8 +115,8 @@ mod service;
 mod state;
 
 #[cfg(feature = "http")]
-pub use crate::outlier::AtEnd;
-pub use crate::outlier::{AtHead, OnError};
+pub use crate::classify::AtEnd;
+pub use crate::classify::{AtHead, OnError};
 
 pub use self::{
     core::Permit,

@@ -9,11 +9,12 @@ use crate::endpoint::Endpoint;
 
 use super::{
     driver::{OutlierDriver, OutlierWatch},
-    layer::{AtHead, OnError, OutlierLayer},
+    layer::OutlierLayer,
     policy::{EjectionCause, FailurePercentage, Policy, SuccessRate},
     shared::Shared,
     state::Standing,
 };
+use crate::classify::{AtHead, OnError};
 
 /// Compares the endpoints of one set, and ejects those that do badly. Clones are the same detector. See the [module](super).
 #[derive(Clone, Debug)]

@@ -1,14 +1,17 @@
 //! The layer of one endpoint, and how it judges calls.
 
-use std::{any::Any, marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, sync::Arc};
 
-use bartizan_core::{BoxError, Classify, IntactBody, Outcome, Rejection, Verdict, find};
 use tower_layer::Layer;
 
 use super::{
-    record::{Core, Lane, thread_number},
+    record::{Core, Lane},
     service::Outlier,
     shared::Member,
+};
+use crate::{
+    classify::{AtHead, OnError},
+    stripes::thread_index,
 };
 
 /// Tells the detector how the calls to one endpoint end. Made by [`OutlierDetector`](super::OutlierDetector).
@@ -84,44 +87,6 @@ impl<C> Lanes<C> {
     /// The lane of this thread.
     pub(super) fn lane(&self) -> &Arc<Lane<C>> {
         // The number of lanes is a power of two.
-        &self.lanes[thread_number() & (self.lanes.len() - 1)]
-    }
-}
-
-/// The verdict on the head of a response is the last word. For any protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AtHead;
-
-/// The end of the response's body has the last word, if the head leaves it open. For [`http::Response`].
-#[cfg(feature = "http")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AtEnd;
-
-/// Every error is a failure, and every response a success.
-///
-/// Except for a [`Rejection`] by a layer below before the call was sent, which says nothing of the endpoint. It is seen in a
-/// [`BoxError`] and as itself; over another error type give [`classify`](OutlierLayer::classify) a closure.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnError;
-
-impl<Req, Res, E: 'static> Classify<Req, Res, E> for OnError {
-    type Seen = ();
-    type Rest = IntactBody;
-
-    fn request(&self, _: &Req) -> Self::Seen {}
-
-    fn head(&self, (): Self::Seen, result: Result<&Res, &E>) -> Verdict {
-        let Err(error) = result else {
-            return Verdict::AtEnd(IntactBody(Outcome::Success));
-        };
-        let error = error as &dyn Any;
-        let rejection = match error.downcast_ref::<BoxError>() {
-            Some(error) => find::<Rejection>(&**error),
-            None => error.downcast_ref::<Rejection>(),
-        };
-        Verdict::Now(match rejection {
-            Some(rejection) if rejection.is_unsent() => Outcome::Ignored,
-            _ => Outcome::Failure,
-        })
+        &self.lanes[thread_index() & (self.lanes.len() - 1)]
     }
 }

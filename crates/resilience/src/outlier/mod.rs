@@ -138,12 +138,13 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "http")]
-pub use self::layer::AtEnd;
 pub use self::{
     detector::{OutlierDetector, OutlierDetectorBuilder, OutlierStatus},
     driver::{OutlierDriver, OutlierWatch},
-    layer::{AtHead, OnError, OutlierLayer},
+    layer::OutlierLayer,
     policy::{EjectionCause, FailurePercentage, SuccessRate},
     service::{Outlier, Report, ResponseFuture},
 };
+#[cfg(feature = "http")]
+pub use crate::classify::AtEnd;
+pub use crate::classify::{AtHead, OnError};

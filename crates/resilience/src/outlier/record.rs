@@ -1,11 +1,6 @@
 //! Where calls write down how they ended: an atomic per thread for the rates, and one word per endpoint for the failures in a row.
 
-use std::{
-    fmt,
-    num::NonZero,
-    sync::{Arc, atomic::AtomicUsize},
-    thread,
-};
+use std::{fmt, sync::Arc};
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,7 +39,9 @@ impl Core {
             shared,
             id,
             streak: Streak::new(),
-            stripes: (0..stripes()).map(|_| Stripe::default()).collect(),
+            stripes: (0..crate::stripes::count())
+                .map(|_| Stripe::default())
+                .collect(),
         }
     }
 
@@ -184,22 +181,6 @@ pub(super) struct Lane<C> {
     pub(super) core: Arc<Core>,
     pub(super) stripe: usize,
     pub(super) classify: Arc<C>,
-}
-
-/// A power of two, about as many as threads can run at a time.
-fn stripes() -> usize {
-    const MOST: usize = 32;
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    cores.next_power_of_two().min(MOST)
-}
-
-/// The number of this thread. Those that started one after another have different stripes.
-pub(super) fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    NUMBER.with(|number| *number)
 }
 
 #[cfg(all(test, not(bartizan_loom)))]

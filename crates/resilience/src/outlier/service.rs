@@ -13,10 +13,8 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{
-    layer::{AtHead, Lanes},
-    record::Lane,
-};
+use super::{layer::Lanes, record::Lane};
+use crate::classify::AtHead;
 
 /// Tells the detector how the calls to one endpoint end. See the [module](super).
 #[derive(Debug)]
@@ -191,7 +189,7 @@ mod http {
     use http::Response;
 
     use super::{Classify, Context, Outlier, Pin, Poll, Report, ResponseFuture, Service, ready};
-    use crate::outlier::AtEnd;
+    use crate::classify::AtEnd;
 
     impl<S, C, Req, B> Service<Req> for Outlier<S, C, AtEnd>
     where
