@@ -31,10 +31,10 @@ impl<C, M> OutlierLayer<C, M> {
         }
     }
 
-    /// Sets what counts as a failure: a closure, or any other [`Classify`].
+    /// Sets what counts as a failure: a closure, or any other [`Classify`](bartizan_core::Classify).
     ///
-    /// [`Outcome::Failure`] fails; [`Success`](Outcome::Success) and [`Throttled`](Outcome::Throttled) do not, since a peer that asks
-    /// for less works; [`Ignored`](Outcome::Ignored) counts as nothing.
+    /// [`Outcome::Failure`](bartizan_core::Outcome::Failure) fails; [`Success`](bartizan_core::Outcome::Success) and [`Throttled`](bartizan_core::Outcome::Throttled) do not, since a peer that asks
+    /// for less works; [`Ignored`](bartizan_core::Outcome::Ignored) counts as nothing.
     pub fn classify<D>(self, classify: D) -> OutlierLayer<D, M> {
         OutlierLayer::new(Arc::clone(&self.lanes.member), classify)
     }
