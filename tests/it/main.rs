@@ -1,5 +1,6 @@
 //! Stacks across crates, over real sockets.
 
+mod circuit_breaker;
 mod composition;
 mod failover;
 mod proxy;

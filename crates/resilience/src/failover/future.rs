@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::{
     Policy,
     report::{Attempt, Exhausted, Report},
-    service::Shared,
+    shared::Shared,
 };
 
 pin_project! {

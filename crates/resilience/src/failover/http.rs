@@ -6,7 +6,7 @@ use bartizan_core::{BaseUrl, BoxError, ConfigError, Propagate, Replay, StatusSet
 use http::{Request, Response, StatusCode, header::HOST};
 use tower_layer::Layer;
 
-use super::{Failover, FailoverHandle, Policy, Report, route::Route, service::Settings};
+use super::{Failover, FailoverHandle, Policy, Report, route::Route, shared::Settings};
 
 /// Failover between URLs behind one client. See the [module](super).
 ///
@@ -109,8 +109,7 @@ impl FailoverLayerBuilder {
         T: TryInto<StatusSet>,
         T::Error: Into<ConfigError>,
     {
-        let statuses = statuses.try_into().map_err(Into::into);
-        match statuses.and_then(StatusSet::non_empty) {
+        match non_empty(statuses) {
             Ok(statuses) => self.policy.statuses = statuses,
             Err(error) => {
                 self.error.get_or_insert(error);
@@ -170,7 +169,7 @@ impl FailoverLayerBuilder {
 /// [`Failover::builder`]:
 ///
 /// ```
-/// use bartizan_core::{Body, BoxError, StatusSet};
+/// use bartizan_core::{Body, BoxError};
 /// use bartizan_resilience::failover::{Failover, HttpPolicy};
 /// use http::{Request, Response};
 /// use tower::{ServiceExt, util::BoxCloneSyncService};
@@ -182,7 +181,7 @@ impl FailoverLayerBuilder {
 /// });
 /// let kettle = tower::service_fn(|_: Request<Body>| async { Ok::<_, BoxError>(Response::new(Body::from("tea"))) });
 ///
-/// let service = Failover::builder(HttpPolicy::new().statuses(StatusSet::range(400, 599)))
+/// let service = Failover::builder(HttpPolicy::new().try_statuses("400-599")?)
 ///     .target("teapot", BoxCloneSyncService::new(teapot))
 ///     .target("kettle", BoxCloneSyncService::new(kettle))
 ///     .build()?;
@@ -206,11 +205,18 @@ impl HttpPolicy {
         }
     }
 
-    /// Sets which statuses are no answers. Default: 501 to 504.
-    #[must_use]
-    pub const fn statuses(mut self, statuses: StatusSet) -> Self {
-        self.statuses = statuses;
-        self
+    /// Sets which statuses are no answers, as a [`StatusSet`] or what becomes one: `[502, 503]`. Default: 501 to 504.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no status, or there is none: where every response is an answer, there is [`OnError`](super::OnError).
+    pub fn try_statuses<T>(mut self, statuses: T) -> Result<Self, ConfigError>
+    where
+        T: TryInto<StatusSet>,
+        T::Error: Into<ConfigError>,
+    {
+        self.statuses = non_empty(statuses)?;
+        Ok(self)
     }
 }
 
@@ -241,6 +247,15 @@ impl<B: Replay, RB> Policy<Request<B>, Response<RB>> for HttpPolicy {
     fn annotate(&self, response: &mut Response<RB>, report: Report) {
         response.extensions_mut().insert(report);
     }
+}
+
+/// A set that is empty turns the check of statuses off, which nobody asks for with a list of them.
+fn non_empty<T>(statuses: T) -> Result<StatusSet, ConfigError>
+where
+    T: TryInto<StatusSet>,
+    T::Error: Into<ConfigError>,
+{
+    statuses.try_into().map_err(Into::into)?.non_empty()
 }
 
 fn describe(status: StatusCode) -> Cow<'static, str> {

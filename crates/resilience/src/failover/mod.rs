@@ -36,8 +36,13 @@
 //!
 //! Failover repeats a request whatever its method: a target that took a `POST` and then answered 503 is followed by another that
 //! gets the same `POST`. Put it over targets where that is sound. The request is copied before it is sent, headers included,
-//! unless there is but one target. A request that cannot be copied because its body is a stream goes to the current target only,
+//! unless there is no other target left. A request that cannot be copied because its body is a stream goes to the current target only,
 //! and if that fails, [`Exhausted::is_unreplayable`] says so.
+//!
+//! The copy is made although most calls never need it, since the first target consumes the request. Over HTTP a whole body is
+//! shared and costs nothing; the head costs what cloning its maps does: two allocations for the headers and one for each value that is
+//! not static yet, two for the extensions and one for each of them, and one for the path. That is eight for a `GET` with a path, three
+//! headers and an extension, and none for a head that is empty. With a single target nothing is copied.
 //!
 //! # Errors
 //!
@@ -111,6 +116,7 @@ mod policy;
 mod report;
 mod route;
 mod service;
+mod shared;
 
 #[cfg(feature = "http")]
 pub use self::http::{FailoverLayer, FailoverLayerBuilder, HttpPolicy};

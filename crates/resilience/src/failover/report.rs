@@ -169,8 +169,8 @@ impl fmt::Display for Exhausted {
         if self.unreplayable {
             write!(
                 f,
-                "the request's body is a stream and can be sent only once, so one target was asked ({}); \
-                 give the request a whole body to have the others asked too",
+                "the request can be sent only once, so no other target was asked ({}); \
+                 make it one that can be copied (over HTTP: one whose body is whole, not a stream) to have the others asked too",
                 self.report
             )
         } else {

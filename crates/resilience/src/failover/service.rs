@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,57 +14,8 @@ use super::{
     FailoverHandle, Policy,
     future::{Course, ResponseFuture},
     route::Route,
+    shared::{Settings, Shared},
 };
-
-/// How a failover goes about it, whatever its targets are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) interval: Duration,
-    pub(super) return_last_response: bool,
-    pub(super) fail_back: Option<Duration>,
-}
-
-impl Settings {
-    pub(super) const DEFAULT: Self = Self {
-        interval: Duration::ZERO,
-        return_last_response: false,
-        fail_back: None,
-    };
-
-    /// What both builders check.
-    pub(super) fn check(&self, targets: usize) -> Result<(), ConfigError> {
-        if targets == 0 {
-            return Err(ConfigError::new("targets", "[]", "at least one target"));
-        }
-        match self.fail_back {
-            Some(Duration::ZERO) => Err(ConfigError::new(
-                "fail_back",
-                "0ns",
-                "an interval longer than zero",
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// What all clones of one failover share.
-#[derive(Debug)]
-pub(super) struct Shared<S, P> {
-    pub(super) route: Arc<Route>,
-    pub(super) policy: Arc<P>,
-    pub(super) settings: Settings,
-    /// Never called, only cloned. Behind a lock because a service need not be `Sync`; taken when a target fails, or changes.
-    targets: Box<[Mutex<S>]>,
-}
-
-impl<S: Clone, P> Shared<S, P> {
-    pub(super) fn service(&self, target: usize) -> S {
-        self.targets[target]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-}
 
 /// Asks its targets in turn until one answers, beginning with the one that answered last. See the [module](super).
 #[derive(Debug)]
@@ -105,18 +56,12 @@ impl<S: Clone, P, R> Failover<S, P, R> {
         settings: Settings,
         reject: R,
     ) -> Self {
-        debug_assert_eq!(route.len(), targets.len());
         let target = route.current();
         Self {
             target,
             service: targets[target].clone(),
             readiness: Readiness::Unknown,
-            shared: Arc::new(Shared {
-                route,
-                policy,
-                settings,
-                targets: targets.into_iter().map(Mutex::new).collect(),
-            }),
+            shared: Arc::new(Shared::new(route, policy, settings, targets)),
             reject,
         }
     }

@@ -1,13 +1,19 @@
-use std::{convert::Infallible, time::Duration};
+//! Failover between services.
 
-use bartizan_core::{Body, BoxError, ConfigError, Rejection, StatusSet, find};
-use bartizan_resilience::failover::{
-    Attempt, Exhausted, Failover, FailoverHandle, FailoverLayer, HttpPolicy, OnError, Report,
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
 };
-use bartizan_testing::{ControlledBody, Probe, ProbeError, ProbeHandle, Step, contract};
-use http::{Request, Response};
+
+use bartizan_core::{BoxError, Rejection, find};
+use bartizan_resilience::failover::{Attempt, Exhausted, Failover, OnError};
+use bartizan_testing::{Probe, ProbeError, ProbeFuture, ProbeHandle, Step, contract};
 use tokio::time::Instant;
-use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneService};
+use tower::{Service, ServiceExt, service_fn, util::BoxCloneService};
 
 contract! {
     mod laws {
@@ -18,18 +24,6 @@ contract! {
             .expect("two targets"),
         request: || (),
         response: || (),
-    }
-}
-
-contract! {
-    mod http_laws {
-        layer: |probe| FailoverLayer::builder()
-            .targets(["http://a", "http://b", "http://c"])
-            .build()
-            .expect("three targets")
-            .layer(probe),
-        request: || Request::new(Body::empty()),
-        response: || Response::new(Body::empty()),
     }
 }
 
@@ -211,6 +205,154 @@ async fn what_was_made_ready_is_what_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_second_look_at_readiness_keeps_what_was_reserved_though_the_current_target_moved() {
+    let targets = targets();
+    let service = failover(&targets);
+    let mut ready = service.clone();
+    ready.ready().await.expect("ready");
+    targets[0].1.push(Step::fail(ProbeError::new("down")));
+    service.clone().oneshot(1).await.expect("an answer");
+    assert_eq!(service.handle().name(), "b");
+
+    // Nobody else would get a place at `a` now; the one that was made is still there.
+    targets[0].1.hold_ready();
+    let (instances, polls) = (targets[0].1.counts().clones, targets[1].1.counts().polls);
+    ready.ready().await.expect("still ready");
+    assert_eq!(targets[0].1.counts().clones, instances);
+    assert_eq!(targets[1].1.counts().polls, polls, "nothing is asked of b");
+    assert_eq!(ready.call(2).await.expect("an answer"), "a");
+}
+
+/// A service that may not be used again after its readiness failed, as most may not.
+struct Spent {
+    inner: Probe<u32, &'static str>,
+    failed: bool,
+}
+
+impl Clone for Spent {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            failed: false,
+        }
+    }
+}
+
+impl Service<u32> for Spent {
+    type Response = &'static str;
+    type Error = BoxError;
+    type Future = ProbeFuture<u32, &'static str>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        assert!(!self.failed, "polled after its readiness failed");
+        let result = ready!(self.inner.poll_ready(cx));
+        self.failed = result.is_err();
+        Poll::Ready(result)
+    }
+
+    fn call(&mut self, request: u32) -> Self::Future {
+        assert!(!self.failed, "called after its readiness failed");
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_is_not_used_again_after_its_readiness_failed() {
+    let targets = targets();
+    let mut builder = Failover::builder(OnError);
+    for (probe, _) in &targets {
+        let inner = probe.clone();
+        builder = builder.target(
+            "spent",
+            Spent {
+                inner,
+                failed: false,
+            },
+        );
+    }
+    let mut service = builder.build().expect("three targets");
+    for _ in 0..2 {
+        // The first fails where readiness is asked for before the call, the second within it.
+        targets[0].1.fail_ready(ProbeError::new("closed"));
+        targets[1].1.fail_ready(ProbeError::new("closed"));
+        targets[2]
+            .1
+            .push(Step::fail(ProbeError::new("down as well")));
+        service.ready().await.expect("others are left");
+        // A look at readiness that failed does not ask again.
+        service.ready().await.expect("others are left");
+        service.call(1).await.expect_err("nobody answers");
+        assert_eq!(service.handle().current(), 0);
+    }
+
+    targets[0].1.make_ready();
+    let answer = service.ready().await.expect("ready").call(2).await;
+    assert_eq!(answer.expect("an instance of its own"), "a");
+}
+
+/// Counts how often it was copied, and knows whether it is a copy.
+struct Counted {
+    copies: Arc<AtomicUsize>,
+    is_copy: bool,
+}
+
+impl Counted {
+    fn new() -> Self {
+        Self {
+            copies: Arc::default(),
+            is_copy: false,
+        }
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        self.copies.fetch_add(1, Ordering::Relaxed);
+        Self {
+            copies: Arc::clone(&self.copies),
+            is_copy: true,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_target_gets_the_request_itself_and_nothing_is_copied_for_nobody_after_the_last()
+{
+    let over = |targets: &[Probe<Counted, ()>]| {
+        let builder = Failover::builder(OnError);
+        let add = |builder: bartizan_resilience::failover::FailoverBuilder<_, _>,
+                   probe: &Probe<_, _>| builder.target("a", probe.clone());
+        targets.iter().fold(builder, add).build().expect("targets")
+    };
+
+    // One target is the last at once.
+    let (only, handle) = Probe::new(|_: &Counted| ());
+    over(&[only])
+        .oneshot(Counted::new())
+        .await
+        .expect("an answer");
+    let got = handle.take_requests();
+    assert!(!got[0].is_copy);
+    assert_eq!(got[0].copies.load(Ordering::Relaxed), 0);
+
+    let targets = [(); 3].map(|()| Probe::new(|_: &Counted| ()));
+    for (_, handle) in &targets {
+        handle.by_default(|_| Step::fail(ProbeError::new("down")));
+    }
+    let request = Counted::new();
+    let copies = Arc::clone(&request.copies);
+    over(&targets.each_ref().map(|(probe, _)| probe.clone()))
+        .oneshot(request)
+        .await
+        .expect_err("nobody answers");
+    let are_copies = targets
+        .each_ref()
+        .map(|(_, handle)| handle.take_requests()[0].is_copy);
+    assert_eq!(are_copies, [false, true, true]);
+    assert_eq!(copies.load(Ordering::Relaxed), 2, "one fewer than targets");
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_a_call_moves_nothing_and_asks_nobody_else() {
     let targets = targets();
     targets[0].1.by_default(|_| Step::pending());
@@ -224,287 +366,6 @@ async fn dropping_a_call_moves_nothing_and_asks_nobody_else() {
     assert_eq!(targets[0].1.counts().cancelled, 1);
     assert_eq!(calls(&targets), [1, 0, 0]);
     assert_eq!(service.handle().current(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_errors_cannot_be_it_answers() {
-    let down = service_fn(|_: Request<Body>| async {
-        Ok::<_, Infallible>(
-            Response::builder()
-                .status(503)
-                .body(Body::empty())
-                .expect("valid"),
-        )
-    });
-    let service = FailoverLayer::builder()
-        .target("http://a")
-        .build()
-        .expect("one target")
-        .reject_with(Rejection::into_response)
-        .layer(down);
-    let Ok(response) = service.oneshot(Request::new(Body::empty())).await;
-    assert_eq!(response.status(), 502);
-}
-
-/// What was sent to the client below: where, and the `Host` header.
-#[derive(Clone, Debug)]
-struct Echo;
-
-impl Service<Request<Body>> for Echo {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = std::future::Ready<Result<Response<Body>, BoxError>>;
-
-    fn poll_ready(
-        &mut self,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), BoxError>> {
-        std::task::Poll::Ready(Ok(()))
-    }
-
-    /// The status is the first label of the host: `http://503.example`.
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let host = request.uri().host().unwrap_or_default();
-        let status = host
-            .split('.')
-            .next()
-            .and_then(|status| status.parse::<u16>().ok());
-        let echo = format!("{} {:?}", request.uri(), request.headers().get("host"));
-        let response = Response::builder()
-            .status(status.unwrap_or(200))
-            .body(echo.into());
-        std::future::ready(response.map_err(Into::into))
-    }
-}
-
-async fn text(response: Response<Body>) -> String {
-    let bytes = response.into_body().whole().cloned().expect("whole");
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
-fn layer(targets: &[&str]) -> FailoverLayer {
-    FailoverLayer::builder()
-        .targets(targets.iter().copied())
-        .build()
-        .expect("valid")
-}
-
-#[tokio::test]
-async fn a_request_goes_below_its_target_with_the_targets_host() {
-    let service = layer(&["http://503.example:81/x", "https://b.example/v2/"]).layer(Echo);
-    let request = Request::get("http://front/users?page=2").header("host", "front");
-    let response = service
-        .oneshot(request.body(Body::empty()).expect("valid"))
-        .await;
-    assert_eq!(
-        text(response.expect("an answer")).await,
-        "https://b.example/v2/users?page=2 None"
-    );
-}
-
-#[tokio::test]
-async fn five_hundred_one_to_four_are_no_answers_and_the_rest_are() {
-    for (status, is_answer) in [
-        (200, true),
-        (404, true),
-        (429, true),
-        (500, true),
-        (501, false),
-        (502, false),
-        (503, false),
-        (504, false),
-        (505, true),
-    ] {
-        let layer = layer(&[&format!("http://{status}.example"), "http://good.example"]);
-        let handle: FailoverHandle = layer.handle();
-        let response = layer
-            .layer(Echo)
-            .oneshot(Request::new(Body::empty()))
-            .await
-            .expect("an answer");
-        assert_eq!(handle.current(), usize::from(!is_answer), "{status}");
-        assert_eq!(
-            response.extensions().get::<Report>().is_some(),
-            !is_answer,
-            "{status}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn the_statuses_can_be_set() {
-    let layer = FailoverLayer::builder()
-        .targets([
-            "http://503.example",
-            "http://418.example",
-            "http://200.example",
-        ])
-        .statuses([418])
-        .build()
-        .expect("valid");
-    let response = layer.layer(Echo).oneshot(Request::new(Body::empty())).await;
-    assert_eq!(response.expect("503 is an answer now").status(), 503);
-}
-
-#[tokio::test]
-async fn the_report_of_an_answer_ends_with_it() {
-    let service = layer(&["http://502.example", "http://good.example"]).layer(Echo);
-    let response = service
-        .oneshot(Request::new(Body::empty()))
-        .await
-        .expect("an answer");
-    let report = response.extensions().get::<Report>().expect("one failed");
-    assert_eq!(
-        report.to_string(),
-        "target 0 (http://502.example): 502 Bad Gateway, at once; \
-         target 1 (http://good.example): answered, at once"
-    );
-    assert!(report.attempts()[1].is_answer());
-}
-
-#[tokio::test]
-async fn when_all_answer_503_the_error_says_so_of_each() {
-    let service = layer(&["http://503.a", "http://503.b"]).layer(Echo);
-    let error = service
-        .oneshot(Request::new(Body::empty()))
-        .await
-        .expect_err("no answer");
-    let exhausted = find::<Exhausted>(&*error).expect("what each did");
-    let faults: Vec<_> = exhausted
-        .report()
-        .attempts()
-        .iter()
-        .map(Attempt::fault)
-        .collect();
-    assert_eq!(faults, [Some("503 Service Unavailable"); 2]);
-}
-
-#[tokio::test]
-async fn the_last_response_can_be_had_instead() {
-    let layer = FailoverLayer::builder()
-        .targets(["http://502.a", "http://503.b"])
-        .return_last_response()
-        .build()
-        .expect("valid");
-    let handle = layer.handle();
-    let response = layer
-        .layer(Echo)
-        .oneshot(Request::new(Body::empty()))
-        .await
-        .expect("the last");
-    assert_eq!(response.status(), 503);
-    let report = response.extensions().get::<Report>().expect("all failed");
-    assert_eq!(report.attempts().len(), 2);
-    assert!(!report.attempts()[1].is_answer());
-    assert_eq!(handle.current(), 0);
-}
-
-#[tokio::test]
-async fn a_stream_goes_to_one_target_only_and_the_error_says_so() {
-    let service = layer(&["http://503.a", "http://b", "http://c"]).layer(Echo);
-    let (stream, _sender) = ControlledBody::new();
-    let error = service
-        .clone()
-        .oneshot(Request::new(Body::new(stream)))
-        .await
-        .expect_err("the first is down");
-    let exhausted = find::<Exhausted>(&*error).expect("what it did");
-    assert!(exhausted.is_unreplayable());
-    assert_eq!(exhausted.report().attempts().len(), 1);
-    assert!(exhausted.to_string().starts_with(
-        "the request's body is a stream and can be sent only once, so one target was asked \
-         (target 0 (http://503.a): 503 Service Unavailable, at once)"
-    ));
-
-    let (stream, _sender) = ControlledBody::new();
-    let good = layer(&["http://good", "http://b"]).layer(Echo);
-    assert!(good.oneshot(Request::new(Body::new(stream))).await.is_ok());
-    // With one target there is nothing to be said of others.
-    let (stream, _sender) = ControlledBody::new();
-    let single = layer(&["http://503.a"]).layer(Echo);
-    let error = single
-        .oneshot(Request::new(Body::new(stream)))
-        .await
-        .expect_err("it is down");
-    assert!(
-        !find::<Exhausted>(&*error)
-            .expect("what it did")
-            .is_unreplayable()
-    );
-}
-
-#[tokio::test]
-async fn a_path_too_long_for_one_target_goes_to_the_next() {
-    let long = format!("http://a/{}", "x".repeat(40_000));
-    let service = layer(&[&long, "http://b"]).layer(Echo);
-    let path = format!("/{}", "y".repeat(40_000));
-    let request = Request::get(&path).body(Body::empty()).expect("valid");
-    let response = service.oneshot(request).await.expect("an answer");
-    assert!(text(response).await.starts_with("http://b/yyy"));
-}
-
-#[test]
-fn what_cannot_work_is_refused_with_its_name_and_value() {
-    let message = |result: Result<FailoverLayer, ConfigError>| {
-        result.expect_err("it cannot work").to_string()
-    };
-    let builder = FailoverLayer::builder;
-    assert_eq!(
-        message(builder().build()),
-        "invalid targets `[]`: expected at least one target"
-    );
-    assert_eq!(
-        message(builder().target("http://a").target("nowhere").build()),
-        "invalid targets[1] `nowhere`: expected an absolute http:// or https:// URL"
-    );
-    assert_eq!(
-        message(builder().targets(["http://a:99999"]).build()),
-        "invalid targets[0] `http://a:99999/`: expected a port from 1 to 65535"
-    );
-    for empty in [
-        builder().target("http://a").statuses([]).build(),
-        builder().target("http://a").statuses("").build(),
-        builder()
-            .target("http://a")
-            .statuses(StatusSet::EMPTY)
-            .build(),
-    ] {
-        assert_eq!(
-            message(empty),
-            "invalid statuses `[]`: expected at least one of the status codes from 100 to 999, such as `502, 504` or `501-504`"
-        );
-    }
-    assert_eq!(
-        message(builder().target("http://a").statuses([502, 42]).build()),
-        "invalid statuses `42`: expected status codes from 100 to 999, such as `502, 504` or `501-504`"
-    );
-    // The first mistake is the one to tell.
-    assert!(message(builder().target("x").statuses([1]).build()).contains("targets[0]"));
-    let none: Result<Failover<Echo, HttpPolicy>, _> = Failover::builder(HttpPolicy::new()).build();
-    assert_eq!(
-        none.expect_err("none").to_string(),
-        "invalid targets `[]`: expected at least one target"
-    );
-}
-
-#[tokio::test]
-async fn services_of_one_layer_share_what_it_learned() {
-    let layer = layer(&["http://503.a", "http://b"]);
-    let first = layer.layer(Echo);
-    let second = layer.layer(Echo);
-    first
-        .oneshot(Request::new(Body::empty()))
-        .await
-        .expect("an answer");
-    assert_eq!(layer.handle().current(), 1);
-    let response = second
-        .oneshot(Request::new(Body::empty()))
-        .await
-        .expect("an answer");
-    assert!(
-        response.extensions().get::<Report>().is_none(),
-        "it went straight there"
-    );
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod coalesce;
 mod deadline;
 mod fail_back;
 mod failover;
+mod failover_http;
 mod fallback;
 mod health;
 mod hedge;
