@@ -42,5 +42,11 @@ pub mod retry {}
 #[doc = include_str!("src/load-balancing.md")]
 pub mod load_balancing {}
 
+#[doc = include_str!("src/circuit-breaker.md")]
+pub mod circuit_breaker {}
+
+#[doc = include_str!("src/options.md")]
+pub mod options {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

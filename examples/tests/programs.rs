@@ -199,6 +199,19 @@ fn load_balancing() {
 }
 
 #[test]
+fn circuit_breaker() {
+    assert_contains(
+        &printed("circuit_breaker", &[]),
+        &[
+            "call 1: 503 Service Unavailable, Closed",
+            "call 3: 503 Service Unavailable, Open",
+            "call 4: refused: true, Open",
+            "it is back: Some(Closed)",
+        ],
+    );
+}
+
+#[test]
 fn failover_demo() {
     let text = printed("failover", &["--demo", "--port", "0"]);
     assert_contains(
