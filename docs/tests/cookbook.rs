@@ -74,3 +74,48 @@ fn every_link_between_pages_leads_to_one() {
         }
     }
 }
+
+#[test]
+fn every_dependency_has_the_features_that_the_code_needs() {
+    let mut pages = pages();
+    pages.push((
+        "README.md".to_owned(),
+        include_str!("../../README.md").to_owned(),
+    ));
+    let mut dependencies = 0;
+    for (name, text) in pages {
+        let manifest = blocks(&text, &["toml"]);
+        if manifest.is_empty() {
+            continue;
+        }
+        dependencies += 1;
+        let code = blocks(&text, &["rust", "rs"]);
+        for feature in ["client", "listener", "resilience"] {
+            let is_used = code.contains("bartizan::") && code.contains(&format!("{feature}::"));
+            assert!(
+                !is_used || manifest.contains(&format!("\"{feature}\"")),
+                "{name} uses bartizan::{feature}, and its dependency has no feature \"{feature}\""
+            );
+        }
+    }
+    assert!(dependencies > 0, "the cookbook shows dependencies");
+}
+
+/// What is in the blocks of these languages, and in the programs that they include parts of: those import what the parts use.
+fn blocks(text: &str, languages: &[&str]) -> String {
+    let mut contents = String::new();
+    for block in text.split("\n```").skip(1).step_by(2) {
+        let (language, content) = block.split_once('\n').unwrap_or((block, ""));
+        if !languages.contains(&language) {
+            continue;
+        }
+        contents.push_str(content);
+        for include in content.split("{{#include ").skip(1) {
+            let (target, _) = include.split_once("}}").expect("a closed include");
+            let (file, _) = target.split_once(':').expect("a file and an anchor");
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(file);
+            contents.push_str(&fs::read_to_string(path).expect("a program"));
+        }
+    }
+    contents
+}
