@@ -5,4 +5,5 @@ mod composition;
 mod failover;
 mod proxy;
 mod retry;
+mod stack;
 mod time;

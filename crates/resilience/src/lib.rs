@@ -13,6 +13,7 @@
 //! | limit what is under way | [`bulkhead`], [`adaptive_limit`], [`coalesce`] |
 //! | limit what comes in | [`rate_limit`], [`shed`], [`throttle`] |
 //! | see whether it all works | [`chaos`] |
+//! | have them in their order | `stack`, with feature `http` |
 //!
 //! # What they share
 //!
@@ -79,6 +80,8 @@ pub mod outlier;
 pub mod rate_limit;
 pub mod retry;
 pub mod shed;
+#[cfg(feature = "http")]
+pub mod stack;
 pub mod throttle;
 pub mod timeout;
 
