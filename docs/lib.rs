@@ -24,6 +24,9 @@ pub mod timeouts {}
 #[doc = include_str!("src/order.md")]
 pub mod order {}
 
+#[doc = include_str!("src/composition.md")]
+pub mod composition {}
+
 #[doc = include_str!("src/rate-limiting.md")]
 pub mod rate_limiting {}
 

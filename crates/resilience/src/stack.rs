@@ -98,7 +98,7 @@ pub type Ballerina<S> = CircuitBreaker<Timeout<S, BoxErrors>, HttpClassify, AtEn
 /// The stack with the numbers of Ballerina's HTTP client: 30 s for a call, and a breaker that opens for 5 s when more than 0.3 of at
 /// least 10 calls in 60 s failed, by an error and not by a status.
 ///
-/// Threshold and reset time are those of its documented example, because it has no breaker unless it is given them. No retries are
+/// Threshold and reset time are an example's, because it has no breaker unless it is given them. No retries are
 /// here for the same reason: it makes none unless it is told how many. Where they are wanted, [`client()`] has them in their place,
 /// above the breaker; Ballerina has them below, where a call of three attempts that fail is one failure.
 ///

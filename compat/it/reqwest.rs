@@ -1,0 +1,162 @@
+//! reqwest: its request and response are types of its own, so layers that speak HTTP need an adaptor, and the others none.
+
+use ::reqwest::{Client, Error, Request, Response};
+use std::{
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bartizan_core::{Body, BoxError, Outcome};
+use bartizan_resilience::{
+    adaptive_limit::AdaptiveLimitLayer,
+    bulkhead::BulkheadLayer,
+    chaos::ChaosLayer,
+    circuit_breaker::CircuitBreakerLayer,
+    deadline::DeadlineLayer,
+    endpoint::Endpoint,
+    failover::{Failover, Policy},
+    hedge::HedgeLayer,
+    outlier::OutlierDetector,
+    rate_limit::RateLimitLayer,
+    retry::{OnOutcome, RetryLayer},
+    shed::ShedLayer,
+    stack,
+    throttle::ThrottleLayer,
+    timeout::{BodyTimeoutLayer, TimeoutLayer},
+};
+use bartizan_testing::Loopback;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt};
+
+use crate::{LIMIT, quota, works, works_boxed};
+
+fn outcome(result: Result<&Response, &Error>) -> Outcome {
+    match result {
+        Ok(response) if !response.status().is_server_error() => Outcome::Success,
+        Ok(_) | Err(_) => Outcome::Failure,
+    }
+}
+
+/// For a list of clients, each with a server of its own.
+#[derive(Clone)]
+struct OnStatus;
+
+impl Policy<Request, Response> for OnStatus {
+    fn copy(&self, request: &Request) -> Option<Request> {
+        request.try_clone()
+    }
+
+    fn fault(&self, response: &Response) -> Option<std::borrow::Cow<'static, str>> {
+        let status = response.status();
+        status.is_server_error().then(|| status.to_string().into())
+    }
+}
+
+/// reqwest wants a body that is `Sync`, as a lock makes everything.
+struct Shareable(Mutex<Body>);
+
+impl http_body::Body for Shareable {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let body = self.get_mut().0.get_mut();
+        Pin::new(body.unwrap_or_else(PoisonError::into_inner)).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().is_ok_and(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.0.lock().map(|body| body.size_hint());
+        hint.unwrap_or_default()
+    }
+}
+
+/// The adaptor for layers that speak HTTP, and so for `stack::client`.
+fn over_http(
+    client: Client,
+) -> impl Service<
+    http::Request<Body>,
+    Response = http::Response<::reqwest::Body>,
+    Error = Error,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            let request = Request::try_from(
+                request.map(|body| ::reqwest::Body::wrap(Shareable(body.into()))),
+            )?;
+            client.execute(request).await.map(http::Response::from)
+        }
+    })
+}
+
+#[tokio::test]
+async fn each_layer_goes_over_it() {
+    let client = Client::new;
+    works_boxed::<Request, _>(TimeoutLayer::new(LIMIT).box_errors().layer(client()));
+    works_boxed::<Request, _>(BulkheadLayer::default().box_errors().layer(client()));
+    works_boxed::<Request, _>(RateLimitLayer::new(quota()).box_errors().layer(client()));
+    works_boxed::<Request, _>(
+        ShedLayer::try_new(9)
+            .expect("valid")
+            .box_errors()
+            .layer(client()),
+    );
+    let limit = AdaptiveLimitLayer::builder().build().expect("valid");
+    works_boxed::<Request, _>(limit.classify(outcome).box_errors().layer(client()));
+    let breaker = CircuitBreakerLayer::builder().classify(outcome).build();
+    works_boxed::<Request, _>(breaker.expect("valid").box_errors().layer(client()));
+    let throttle = ThrottleLayer::builder().classify(outcome).build();
+    works_boxed::<Request, _>(throttle.expect("valid").box_errors().layer(client()));
+    let chaos = ChaosLayer::builder().build().expect("valid");
+    works_boxed::<Request, _>(chaos.box_errors().layer(client()));
+    let failover = Failover::builder(OnStatus)
+        .target("a", client())
+        .target("b", client())
+        .build();
+    works_boxed::<Request, _>(failover.expect("targets").box_errors());
+
+    let retry = RetryLayer::with_policy(OnOutcome::new(outcome, Request::try_clone));
+    works::<Request, _>(retry.build().expect("valid").layer(client()));
+    let hedge = HedgeLayer::builder(Request::try_clone).classify(outcome);
+    works::<Request, _>(hedge.build().expect("valid").layer(client()));
+    works::<Request, _>(
+        OutlierDetector::default()
+            .layer(&Endpoint::new("a"))
+            .layer(client()),
+    );
+
+    type Http = http::Request<Body>;
+    let adapted = || over_http(client());
+    works_boxed::<Http, _>(DeadlineLayer::new(LIMIT).box_errors().layer(adapted()));
+    works::<Http, _>(BodyTimeoutLayer::new().layer(adapted()));
+}
+
+#[tokio::test]
+async fn a_call_in_its_own_types_and_one_through_the_adaptor() {
+    let server = Loopback::start(|_| async { http::Response::new(Body::from("hello")) }).await;
+    let url = server.uri("/").to_string();
+
+    let service = ServiceBuilder::new()
+        .layer(TimeoutLayer::new(LIMIT).box_errors())
+        .service(Client::new());
+    let request = Client::new().get(&url).build().expect("a URL");
+    let response = service.oneshot(request).await.expect("an answer");
+    assert_eq!(response.text().await.expect("a body"), "hello");
+
+    let service = works_boxed::<http::Request<Body>, _>(stack::client(over_http(Client::new())));
+    let request = http::Request::get(&url).body(Body::empty()).expect("valid");
+    let response: Result<_, BoxError> = service.oneshot(request).await;
+    assert_eq!(response.expect("an answer").status(), 200);
+}
