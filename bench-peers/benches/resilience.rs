@@ -25,7 +25,7 @@ use tower_resilience::{
     retry::RetryLayer, timelimiter::TimeLimiterLayer,
 };
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 9;
 const CALLS: u64 = 200_000;
 /// What never gets in the way.
 const PLENTY: usize = 1_000_000;
@@ -33,7 +33,9 @@ const PLENTY: usize = 1_000_000;
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let _entered = runtime.enter();
-    println!("| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |");
+    println!(
+        "| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |"
+    );
     println!("|---|---|---|---|---|---|");
     for (group, contenders) in groups() {
         report(group, &contenders);
@@ -104,7 +106,7 @@ where
                             Poll::Ready(Ok(response)) => {
                                 black_box(response);
                                 break;
-                            },
+                            }
                             Poll::Ready(Err(_)) => panic!("a call was refused"),
                             Poll::Pending => {}
                         }
@@ -141,10 +143,18 @@ fn report(group: &str, contenders: &[Contender]) {
     }
     let first = figures[0][0].clone();
     for (contender, [one, two]) in contenders.iter().zip(figures) {
-        let ratio = median(one.iter().zip(&first).map(|(figure, first)| figure / first).collect());
+        let ratio = median(
+            one.iter()
+                .zip(&first)
+                .map(|(figure, first)| figure / first)
+                .collect(),
+        );
         let scaling = median(two.iter().zip(&one).map(|(two, one)| two / one).collect());
         let (one, two) = (median(one), median(two));
-        println!("| {group} | {} | {one:.1} | {two:.1} | {scaling:.2} | {ratio:.2} |", contender.name);
+        println!(
+            "| {group} | {} | {one:.1} | {two:.1} | {scaling:.2} | {ratio:.2} |",
+            contender.name
+        );
     }
 }
 
@@ -154,7 +164,8 @@ fn time(contender: &Contender, threads: usize) -> f64 {
     let runtime = Handle::current();
     let workers: Vec<_> = (0..threads)
         .map(|_| {
-            let (start, runtime, mut worker) = (Arc::clone(&start), runtime.clone(), (contender.worker)());
+            let (start, runtime, mut worker) =
+                (Arc::clone(&start), runtime.clone(), (contender.worker)());
             thread::spawn(move || {
                 let _entered = runtime.enter();
                 start.wait();
@@ -164,7 +175,9 @@ fn time(contender: &Contender, threads: usize) -> f64 {
             })
         })
         .collect();
-    let times = workers.into_iter().map(|worker| worker.join().expect("no call is refused"));
+    let times = workers
+        .into_iter()
+        .map(|worker| worker.join().expect("no call is refused"));
     times.max().unwrap_or_default().as_secs_f64() * 1e9 / CALLS as f64
 }
 
@@ -192,12 +205,17 @@ fn their_timeout() -> TimeLimiterLayer {
 }
 
 fn their_breaker() -> CircuitBreakerLayer {
-    CircuitBreakerLayer::builder().build().expect("its defaults")
+    CircuitBreakerLayer::builder()
+        .build()
+        .expect("its defaults")
 }
 
 fn timeouts() -> Vec<Contender> {
     vec![
-        service("bartizan", ours::timeout::TimeoutLayer::new(LIMIT).layer(Bare)),
+        service(
+            "bartizan",
+            ours::timeout::TimeoutLayer::new(LIMIT).layer(Bare),
+        ),
         service("tower", tower::timeout::Timeout::new(Bare, LIMIT)),
         service("tower-resilience", their_timeout().layer(Bare)),
     ]
@@ -206,7 +224,9 @@ fn timeouts() -> Vec<Contender> {
 fn breakers() -> Vec<Contender> {
     let failsafe = Arc::new(failsafe::Config::new().build());
     let recloser = Arc::new(recloser::Recloser::custom().build());
+    let ours = ours::circuit_breaker::CircuitBreakerLayer::new();
     vec![
+        service("bartizan", ours.layer(Bare)),
         service("tower-resilience", their_breaker().layer(Bare)),
         function("failsafe", move |n| {
             use failsafe::CircuitBreaker;
@@ -220,12 +240,25 @@ fn breakers() -> Vec<Contender> {
 
 fn retries() -> Vec<Contender> {
     let theirs: RetryLayer<u64, u64, Refused> = RetryLayer::builder().max_attempts(3).build();
-    vec![service("tower-resilience", theirs.layer(Bare))]
+    let ours = ours::retry::RetryLayer::with_policy(ours::retry::OnError)
+        .build()
+        .expect("its defaults");
+    vec![
+        service("bartizan, with its budget", ours.layer(Bare)),
+        service("tower-resilience", theirs.layer(Bare)),
+    ]
+}
+
+fn our_limit() -> ours::bulkhead::BulkheadLayer {
+    ours::bulkhead::BulkheadLayer::try_new(1_000_000).expect("a limit")
 }
 
 fn limits() -> Vec<Contender> {
-    let theirs = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
+    let theirs = BulkheadLayer::builder()
+        .max_concurrent_calls(PLENTY)
+        .build();
     vec![
+        service("bartizan", our_limit().layer(Bare)),
         service("tower", ConcurrencyLimitLayer::new(PLENTY).layer(Bare)),
         service("tower-resilience", theirs.expect("a limit").layer(Bare)),
     ]
@@ -238,7 +271,12 @@ fn rate_limits() -> Vec<Contender> {
         .build();
     let quota = governor::Quota::per_second(NonZeroU32::MAX);
     let governor = Arc::new(governor::RateLimiter::direct(quota));
+    let quota = ours::rate_limit::Quota::try_per_second(1_000_000_000).expect("a quota");
     vec![
+        service(
+            "bartizan",
+            ours::rate_limit::RateLimitLayer::new(quota).layer(Bare),
+        ),
         service("tower-resilience", theirs.expect("a limit").layer(Bare)),
         function("governor", move |_| {
             let _ = black_box(governor.check());
@@ -248,8 +286,20 @@ fn rate_limits() -> Vec<Contender> {
 
 fn fours() -> Vec<Contender> {
     // Theirs nest their errors; the retry is outermost, as they advise.
-    let limit = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
+    let limit = BulkheadLayer::builder()
+        .max_concurrent_calls(PLENTY)
+        .build();
     let breaker = their_breaker().layer(limit.expect("a limit").layer(Bare));
     let retry = RetryLayer::builder().max_attempts(3).build().layer(breaker);
-    vec![service("tower-resilience", their_timeout().layer(retry))]
+    // Ours in the order of the cookbook: retry, breaker, timeout, limit.
+    let ours = ours::timeout::TimeoutLayer::new(LIMIT).layer(our_limit().layer(Bare));
+    let ours = ours::circuit_breaker::CircuitBreakerLayer::new().layer(ours);
+    let ours = ours::retry::RetryLayer::with_policy(ours::retry::OnError)
+        .build()
+        .expect("its defaults")
+        .layer(ours);
+    vec![
+        service("bartizan", ours),
+        service("tower-resilience", their_timeout().layer(retry)),
+    ]
 }
