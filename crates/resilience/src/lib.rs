@@ -57,7 +57,8 @@
 //!
 //! # Features
 //!
-//! `http` (default) adds what reads statuses and rewrites URIs. Without it the patterns are there for any protocol.
+//! `http` (default) adds what reads statuses and rewrites URIs. Without it the patterns are there for any protocol. `redis`
+//! adds a store for the quotas of [`rate_limit`], which several processes share.
 
 #[macro_use]
 mod macros;

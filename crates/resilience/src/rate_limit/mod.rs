@@ -23,7 +23,8 @@
 //! keys by the thousand gets what one client gets, and takes nothing from those that are known. A key that is made up of something
 //! that the client chooses at will, such as a header, is still no key: take its address, or who it proved to be.
 //!
-//! With [`build_stored`](RateLimitBuilder::build_stored) the states are in a [`Store`] of yours, for several processes.
+//! With [`build_stored`](RateLimitBuilder::build_stored) the states are in a [`Store`] of yours, for several processes. With
+//! the feature `redis`, `RedisStore` is one that keeps them in a Redis server.
 //!
 //! # Readiness and cancellation
 //!
@@ -111,10 +112,14 @@ mod annotate;
 mod layer;
 mod limit;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod service;
 
 #[cfg(feature = "http")]
 pub use self::annotate::RateLimitHeaders;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::{
     annotate::{Annotate, Plain},
     layer::{

@@ -21,6 +21,8 @@ mod hedge;
 mod limits;
 mod outlier;
 mod rate_limit;
+#[cfg(all(feature = "redis", unix))]
+mod rate_limit_redis;
 mod retry;
 mod shed;
 mod throttle;
