@@ -9,7 +9,7 @@
 //! | limit the time of a call | [`deadline`], [`timeout`] |
 //! | try again | [`retry`] with its [`budget`] and [`backoff`], [`hedge`] |
 //! | go elsewhere | [`failover`], [`balance`] over [`endpoint`]s, [`fallback`] |
-//! | know who is unfit | [`outlier`], [`health`] |
+//! | know who is unfit | [`circuit_breaker`], [`outlier`], [`health`] |
 //! | limit what is under way | [`bulkhead`], [`adaptive_limit`], [`coalesce`] |
 //! | limit what comes in | [`rate_limit`], [`shed`], [`throttle`] |
 //! | see whether it all works | [`chaos`] |
