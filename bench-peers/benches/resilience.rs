@@ -1,7 +1,8 @@
 //! Our resilience layers beside their peers, in one run: `cargo bench --bench resilience`, from `bench-peers/`.
 //!
-//! Each contender wraps a service that is ready and answers at once. It is called by one thread, and by two that share its state. The
-//! contenders of a group take turns in every round, so that a machine whose speed drifts is as unfair to one as to the others.
+//! Each contender wraps a service that is ready and answers at once. It is called by one thread, and by two that share its state, if it
+//! can be shared. The contenders of a group take turns in every round, so that a machine whose speed drifts is as unfair to one as to
+//! the others. A whole run takes about two minutes.
 
 use std::{
     error::Error,
@@ -16,26 +17,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bartizan_core::Rejection;
-use bartizan_resilience as ours;
+use bartizan_core::{Outcome, Rejection};
+use bartizan_resilience::{
+    self as ours, balance::Balance, circuit_breaker, endpoint::Endpoint, outlier::OutlierDetector,
+};
 use tokio::runtime::{Handle, Runtime};
-use tower::{Layer, Service, limit::ConcurrencyLimitLayer};
+use tower::{
+    Layer, Service, ServiceBuilder,
+    discover::ServiceList,
+    limit::ConcurrencyLimitLayer,
+    load::{CompleteOnResponse, PeakEwma},
+};
 use tower_resilience::{
     bulkhead::BulkheadLayer, circuitbreaker::CircuitBreakerLayer, ratelimiter::RateLimiterLayer,
     retry::RetryLayer, timelimiter::TimeLimiterLayer,
 };
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
+/// Per thread and round: a few milliseconds of the fastest, so that starting a thread is not what is measured, and a second of the
+/// slowest on two threads, so that all of it takes less than three minutes.
 const CALLS: u64 = 200_000;
 /// What never gets in the way.
 const PLENTY: usize = 1_000_000;
+/// As `PLENTY`, where a limit is a `u32`.
+const ENOUGH: u32 = 1_000_000;
 
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let _entered = runtime.enter();
-    println!(
-        "| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |"
-    );
+    println!("| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |");
     println!("|---|---|---|---|---|---|");
     for (group, contenders) in groups() {
         report(group, &contenders);
@@ -83,6 +93,8 @@ type Worker = Box<dyn FnMut(u64) + Send>;
 
 struct Contender {
     name: &'static str,
+    /// One, if it cannot be shared.
+    most_threads: usize,
     /// Each worker is a clone, and shares what clones share.
     worker: Box<dyn Fn() -> Worker>,
 }
@@ -92,35 +104,45 @@ fn service<S>(name: &'static str, service: S) -> Contender
 where
     S: Service<u64, Response = u64> + Clone + Send + 'static,
 {
-    Contender {
-        name,
-        worker: Box::new(move || {
-            let mut service = service.clone();
-            Box::new(move |calls| {
-                let mut cx = Context::from_waker(Waker::noop());
-                for n in 0..calls {
-                    while service.poll_ready(&mut cx).is_pending() {}
-                    let mut call = pin!(service.call(black_box(n)));
-                    loop {
-                        match call.as_mut().poll(&mut cx) {
-                            Poll::Ready(Ok(response)) => {
-                                black_box(response);
-                                break;
-                            }
-                            Poll::Ready(Err(_)) => panic!("a call was refused"),
-                            Poll::Pending => {}
-                        }
+    Contender { name, most_threads: 2, worker: Box::new(move || calls(service.clone())) }
+}
+
+/// A tower service that is not `Clone`: each worker has one of its own, so there is only one worker.
+fn unshared<S>(name: &'static str, make: impl Fn() -> S + 'static) -> Contender
+where
+    S: Service<u64, Response = u64> + Send + 'static,
+{
+    Contender { name, most_threads: 1, worker: Box::new(move || calls(make())) }
+}
+
+fn calls<S>(mut service: S) -> Worker
+where
+    S: Service<u64, Response = u64> + Send + 'static,
+{
+    Box::new(move |calls| {
+        let mut cx = Context::from_waker(Waker::noop());
+        for n in 0..calls {
+            while service.poll_ready(&mut cx).is_pending() {}
+            let mut call = pin!(service.call(black_box(n)));
+            loop {
+                match call.as_mut().poll(&mut cx) {
+                    Poll::Ready(Ok(response)) => {
+                        black_box(response);
+                        break;
                     }
+                    Poll::Ready(Err(_)) => panic!("a call was refused"),
+                    Poll::Pending => {}
                 }
-            })
-        }),
-    }
+            }
+        }
+    })
 }
 
 /// What is no tower service: a function that makes one call.
 fn function<F: Fn(u64) + Clone + Send + 'static>(name: &'static str, call: F) -> Contender {
     Contender {
         name,
+        most_threads: 2,
         worker: Box::new(move || {
             let call = call.clone();
             Box::new(move |calls| (0..calls).for_each(|n| call(black_box(n))))
@@ -133,7 +155,7 @@ fn report(group: &str, contenders: &[Contender]) {
     // The first round warms up and is not counted.
     for round in 0..=ROUNDS {
         for (contender, figures) in contenders.iter().zip(&mut figures) {
-            for (threads, figures) in [1, 2].into_iter().zip(figures) {
+            for (threads, figures) in (1..=contender.most_threads).zip(figures) {
                 let figure = time(contender, threads);
                 if round > 0 {
                     figures.push(figure);
@@ -143,18 +165,15 @@ fn report(group: &str, contenders: &[Contender]) {
     }
     let first = figures[0][0].clone();
     for (contender, [one, two]) in contenders.iter().zip(figures) {
-        let ratio = median(
-            one.iter()
-                .zip(&first)
-                .map(|(figure, first)| figure / first)
-                .collect(),
-        );
-        let scaling = median(two.iter().zip(&one).map(|(two, one)| two / one).collect());
-        let (one, two) = (median(one), median(two));
-        println!(
-            "| {group} | {} | {one:.1} | {two:.1} | {scaling:.2} | {ratio:.2} |",
-            contender.name
-        );
+        let ratio = median(one.iter().zip(&first).map(|(figure, first)| figure / first).collect());
+        let (two, scaling) = if two.is_empty() {
+            ("cannot".to_owned(), "–".to_owned())
+        } else {
+            let scaling = median(two.iter().zip(&one).map(|(two, one)| two / one).collect());
+            (format!("{:.1}", median(two)), format!("{scaling:.2}"))
+        };
+        let one = median(one);
+        println!("| {group} | {} | {one:.1} | {two} | {scaling} | {ratio:.2} |", contender.name);
     }
 }
 
@@ -164,8 +183,7 @@ fn time(contender: &Contender, threads: usize) -> f64 {
     let runtime = Handle::current();
     let workers: Vec<_> = (0..threads)
         .map(|_| {
-            let (start, runtime, mut worker) =
-                (Arc::clone(&start), runtime.clone(), (contender.worker)());
+            let (start, runtime, mut worker) = (Arc::clone(&start), runtime.clone(), (contender.worker)());
             thread::spawn(move || {
                 let _entered = runtime.enter();
                 start.wait();
@@ -175,9 +193,7 @@ fn time(contender: &Contender, threads: usize) -> f64 {
             })
         })
         .collect();
-    let times = workers
-        .into_iter()
-        .map(|worker| worker.join().expect("no call is refused"));
+    let times = workers.into_iter().map(|worker| worker.join().expect("no call is refused"));
     times.max().unwrap_or_default().as_secs_f64() * 1e9 / CALLS as f64
 }
 
@@ -195,27 +211,34 @@ fn groups() -> Vec<(&'static str, Vec<Contender>)> {
         ("concurrency limit", limits()),
         ("rate limit", rate_limits()),
         ("the four: timeout, retry, breaker, limit", fours()),
+        ("balancer, 2 endpoints", balancers(2)),
+        ("balancer, 10 endpoints", balancers(10)),
+        ("balancer, 100 endpoints", balancers(100)),
+        ("others", others()),
     ]
 }
 
 const LIMIT: Duration = Duration::from_secs(5);
+
+fn our_retry() -> ours::retry::RetryLayer<ours::retry::OnError> {
+    ours::retry::RetryLayer::with_policy(ours::retry::OnError).build().expect("its defaults")
+}
+
+fn our_limit() -> ours::bulkhead::BulkheadLayer {
+    ours::bulkhead::BulkheadLayer::try_new(ENOUGH).expect("a limit")
+}
 
 fn their_timeout() -> TimeLimiterLayer {
     TimeLimiterLayer::builder().timeout_duration(LIMIT).build()
 }
 
 fn their_breaker() -> CircuitBreakerLayer {
-    CircuitBreakerLayer::builder()
-        .build()
-        .expect("its defaults")
+    CircuitBreakerLayer::builder().build().expect("its defaults")
 }
 
 fn timeouts() -> Vec<Contender> {
     vec![
-        service(
-            "bartizan",
-            ours::timeout::TimeoutLayer::new(LIMIT).layer(Bare),
-        ),
+        service("bartizan", ours::timeout::TimeoutLayer::new(LIMIT).layer(Bare)),
         service("tower", tower::timeout::Timeout::new(Bare, LIMIT)),
         service("tower-resilience", their_timeout().layer(Bare)),
     ]
@@ -224,9 +247,8 @@ fn timeouts() -> Vec<Contender> {
 fn breakers() -> Vec<Contender> {
     let failsafe = Arc::new(failsafe::Config::new().build());
     let recloser = Arc::new(recloser::Recloser::custom().build());
-    let ours = ours::circuit_breaker::CircuitBreakerLayer::new();
     vec![
-        service("bartizan", ours.layer(Bare)),
+        service("bartizan", circuit_breaker::CircuitBreakerLayer::new().layer(Bare)),
         service("tower-resilience", their_breaker().layer(Bare)),
         function("failsafe", move |n| {
             use failsafe::CircuitBreaker;
@@ -239,24 +261,17 @@ fn breakers() -> Vec<Contender> {
 }
 
 fn retries() -> Vec<Contender> {
+    let without = ours::retry::RetryLayer::with_policy(ours::retry::OnError).no_budget().build();
     let theirs: RetryLayer<u64, u64, Refused> = RetryLayer::builder().max_attempts(3).build();
-    let ours = ours::retry::RetryLayer::with_policy(ours::retry::OnError)
-        .build()
-        .expect("its defaults");
     vec![
-        service("bartizan, with its budget", ours.layer(Bare)),
-        service("tower-resilience", theirs.layer(Bare)),
+        service("bartizan, with its budget", our_retry().layer(Bare)),
+        service("bartizan, without a budget", without.expect("its defaults").layer(Bare)),
+        service("tower-resilience, without a budget", theirs.layer(Bare)),
     ]
 }
 
-fn our_limit() -> ours::bulkhead::BulkheadLayer {
-    ours::bulkhead::BulkheadLayer::try_new(1_000_000).expect("a limit")
-}
-
 fn limits() -> Vec<Contender> {
-    let theirs = BulkheadLayer::builder()
-        .max_concurrent_calls(PLENTY)
-        .build();
+    let theirs = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
     vec![
         service("bartizan", our_limit().layer(Bare)),
         service("tower", ConcurrencyLimitLayer::new(PLENTY).layer(Bare)),
@@ -265,18 +280,17 @@ fn limits() -> Vec<Contender> {
 }
 
 fn rate_limits() -> Vec<Contender> {
+    // Its highest rate is lower than what is asked of it here, so it is the burst that never gets used up.
+    let quota = ours::rate_limit::Quota::try_per_second(10_000_000)
+        .and_then(|quota| quota.try_burst(u32::MAX));
     let theirs = RateLimiterLayer::builder()
         .limit_for_period(usize::MAX / 2)
         .refresh_period(Duration::from_secs(1))
         .build();
-    let quota = governor::Quota::per_second(NonZeroU32::MAX);
-    let governor = Arc::new(governor::RateLimiter::direct(quota));
-    let quota = ours::rate_limit::Quota::try_per_second(1_000_000_000).expect("a quota");
+    let governor = governor::RateLimiter::direct(governor::Quota::per_second(NonZeroU32::MAX));
+    let governor = Arc::new(governor);
     vec![
-        service(
-            "bartizan",
-            ours::rate_limit::RateLimitLayer::new(quota).layer(Bare),
-        ),
+        service("bartizan", ours::rate_limit::RateLimitLayer::new(quota.expect("a quota")).layer(Bare)),
         service("tower-resilience", theirs.expect("a limit").layer(Bare)),
         function("governor", move |_| {
             let _ = black_box(governor.check());
@@ -285,21 +299,53 @@ fn rate_limits() -> Vec<Contender> {
 }
 
 fn fours() -> Vec<Contender> {
-    // Theirs nest their errors; the retry is outermost, as they advise.
-    let limit = BulkheadLayer::builder()
-        .max_concurrent_calls(PLENTY)
-        .build();
+    // Retry is outermost, and the breaker above the timeout, to see timeouts.
+    let ours = ServiceBuilder::new()
+        .layer(our_retry())
+        .layer(circuit_breaker::CircuitBreakerLayer::new())
+        .layer(ours::timeout::TimeoutLayer::new(LIMIT))
+        .layer(our_limit())
+        .service(Bare);
+    // Theirs nest their errors; the timeout is outermost, as they advise.
+    let limit = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
     let breaker = their_breaker().layer(limit.expect("a limit").layer(Bare));
     let retry = RetryLayer::builder().max_attempts(3).build().layer(breaker);
-    // Ours in the order of the cookbook: retry, breaker, timeout, limit.
-    let ours = ours::timeout::TimeoutLayer::new(LIMIT).layer(our_limit().layer(Bare));
-    let ours = ours::circuit_breaker::CircuitBreakerLayer::new().layer(ours);
-    let ours = ours::retry::RetryLayer::with_policy(ours::retry::OnError)
-        .build()
-        .expect("its defaults")
-        .layer(ours);
+    vec![service("bartizan", ours), service("tower-resilience", their_timeout().layer(retry))]
+}
+
+/// Both pick the better of two by peak EWMA, with the same decay and the same guess for what was not measured.
+fn balancers(endpoints: usize) -> Vec<Contender> {
+    let mut ours = Balance::builder();
+    for n in 0..endpoints {
+        ours = ours.endpoint(Endpoint::new(n.to_string()), Bare);
+    }
+    let theirs = move || {
+        let (guess, decay) = (Duration::from_millis(30), 10e9);
+        let measured = |_| PeakEwma::new(Bare, guess, decay, CompleteOnResponse::default());
+        let list: Vec<_> = (0..endpoints).map(measured).collect();
+        tower::balance::p2c::Balance::<_, u64>::new(ServiceList::new::<u64>(list))
+    };
     vec![
-        service("bartizan", ours),
-        service("tower-resilience", their_timeout().layer(retry)),
+        service("bartizan", ours.build().expect("endpoints")),
+        unshared("tower, which is not Clone", theirs),
+    ]
+}
+
+/// What has no peer that does the same. The ratios are to the first, which does something else.
+fn others() -> Vec<Contender> {
+    let hedge = ours::hedge::HedgeLayer::builder(|n: &u64| Some(*n)).build();
+    let throttle = ours::throttle::ThrottleLayer::builder()
+        .classify(|result: Result<&u64, &Refused>| match result {
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::Failure,
+        })
+        .build();
+    let outlier = OutlierDetector::default().layer(&Endpoint::new("a"));
+    vec![
+        service("adaptive limit", ours::adaptive_limit::AdaptiveLimitLayer::default().layer(Bare)),
+        service("hedge", hedge.expect("its defaults").layer(Bare)),
+        service("shed", ours::shed::ShedLayer::try_new(PLENTY).expect("a limit").layer(Bare)),
+        service("throttle", throttle.expect("its defaults").layer(Bare)),
+        service("outlier ejection", outlier.layer(Bare)),
     ]
 }
