@@ -204,7 +204,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
 
 fn groups() -> Vec<(&'static str, Vec<Contender>)> {
     vec![
-        ("none", vec![service("bare", Bare)]),
+        ("none", nothing()),
         ("timeout", timeouts()),
         ("circuit breaker", breakers()),
         ("retry", retries()),
@@ -234,6 +234,14 @@ fn their_timeout() -> TimeLimiterLayer {
 
 fn their_breaker() -> CircuitBreakerLayer {
     CircuitBreakerLayer::builder().build().expect("its defaults")
+}
+
+/// What nothing costs, and what two threads cost one another on this machine at this time, when they share nothing.
+fn nothing() -> Vec<Contender> {
+    let clock = |_| {
+        black_box(Instant::now());
+    };
+    vec![service("bare", Bare), function("a look at the clock", clock)]
 }
 
 fn timeouts() -> Vec<Contender> {
