@@ -2,7 +2,8 @@
 //!
 //! Each contender wraps a service that is ready and answers at once. It is called by one thread, and by two that share its state, if it
 //! can be shared. The contenders of a group take turns in every round, so that a machine whose speed drifts is as unfair to one as to
-//! the others. A whole run takes about two minutes.
+//! the others. Two threads that take turns on one core would look as if they never got in each other's way, so what the scheduler held up
+//! is measured again, or else left out. A whole run takes a quarter of a minute, and at most two on a busy machine.
 
 use std::{
     error::Error,
@@ -34,9 +35,12 @@ use tower_resilience::{
 };
 
 const ROUNDS: usize = 15;
-/// Per thread and round: a few milliseconds of the fastest, so that starting a thread is not what is measured, and a second of the
-/// slowest on two threads, so that all of it takes less than three minutes.
-const CALLS: u64 = 200_000;
+/// Of one contender in one round: many turns of the scheduler, and a whole run takes a quarter of a minute.
+const LASTS: Duration = Duration::from_millis(10);
+/// Between looks at the clock.
+const CALLS: u64 = 1_000;
+/// How often a measurement is made again that something else on the machine got in the way of.
+const TRIES: usize = 8;
 /// What never gets in the way.
 const PLENTY: usize = 1_000_000;
 /// As `PLENTY`, where a limit is a `u32`.
@@ -151,12 +155,12 @@ fn function<F: Fn(u64) + Clone + Send + 'static>(name: &'static str, call: F) ->
 }
 
 fn report(group: &str, contenders: &[Contender]) {
-    let mut figures: Vec<[Vec<f64>; 2]> = contenders.iter().map(|_| Default::default()).collect();
+    let mut figures: Vec<[Vec<Option<f64>>; 2]> = contenders.iter().map(|_| Default::default()).collect();
     // The first round warms up and is not counted.
     for round in 0..=ROUNDS {
         for (contender, figures) in contenders.iter().zip(&mut figures) {
             for (threads, figures) in (1..=contender.most_threads).zip(figures) {
-                let figure = time(contender, threads);
+                let figure = (0..TRIES).find_map(|_| time(contender, threads));
                 if round > 0 {
                     figures.push(figure);
                 }
@@ -165,20 +169,36 @@ fn report(group: &str, contenders: &[Contender]) {
     }
     let first = figures[0][0].clone();
     for (contender, [one, two]) in contenders.iter().zip(figures) {
-        let ratio = median(one.iter().zip(&first).map(|(figure, first)| figure / first).collect());
-        let (two, scaling) = if two.is_empty() {
-            ("cannot".to_owned(), "–".to_owned())
-        } else {
-            let scaling = median(two.iter().zip(&one).map(|(two, one)| two / one).collect());
-            (format!("{:.1}", median(two)), format!("{scaling:.2}"))
-        };
-        let one = median(one);
-        println!("| {group} | {} | {one:.1} | {two} | {scaling} | {ratio:.2} |", contender.name);
+        let (ratio, scaling) = (ratio(&one, &first), ratio(&two, &one));
+        let [one, two] = [one, two].map(|figures| median(figures.into_iter().flatten()));
+        println!(
+            "| {group} | {} | {} | {} | {} | {} |",
+            contender.name,
+            show(one, 1),
+            if contender.most_threads < 2 { "cannot".to_owned() } else { show(two, 1) },
+            show(scaling, 2),
+            show(ratio, 2),
+        );
     }
 }
 
-/// Nanoseconds per call of each of so many threads.
-fn time(contender: &Contender, threads: usize) -> f64 {
+/// The median of the ratios within a round.
+fn ratio(figures: &[Option<f64>], to: &[Option<f64>]) -> Option<f64> {
+    median(figures.iter().zip(to).filter_map(|(figure, to)| Some((*figure)? / (*to)?)))
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut figures: Vec<_> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied()
+}
+
+fn show(figure: Option<f64>, digits: usize) -> String {
+    figure.map_or_else(|| "–".to_owned(), |figure| format!("{figure:.digits$}"))
+}
+
+/// Nanoseconds per call of the slowest of so many threads, unless the scheduler held one up.
+fn time(contender: &Contender, threads: usize) -> Option<f64> {
     let start = Arc::new(Barrier::new(threads));
     let runtime = Handle::current();
     let workers: Vec<_> = (0..threads)
@@ -187,19 +207,36 @@ fn time(contender: &Contender, threads: usize) -> f64 {
             thread::spawn(move || {
                 let _entered = runtime.enter();
                 start.wait();
-                let started = Instant::now();
-                worker(CALLS);
-                started.elapsed()
+                let (waited, started, mut calls) = (waited(), Instant::now(), 0);
+                while started.elapsed() < LASTS {
+                    worker(CALLS);
+                    calls += CALLS;
+                }
+                let ended = Instant::now();
+                let waited = self::waited().saturating_sub(waited);
+                (started, ended, waited, calls)
             })
         })
         .collect();
-    let times = workers.into_iter().map(|worker| worker.join().expect("no call is refused"));
-    times.max().unwrap_or_default().as_secs_f64() * 1e9 / CALLS as f64
+    let runs: Vec<_> =
+        workers.into_iter().map(|worker| worker.join().expect("no call is refused")).collect();
+    let together = runs.iter().map(|run| run.1).min()?.saturating_duration_since(runs.iter().map(|run| run.0).max()?);
+    let mut slowest = 0.0_f64;
+    for (started, ended, waited, calls) in runs {
+        let lasted = ended - started;
+        if waited > lasted / 10 || together < lasted * 8 / 10 {
+            return None;
+        }
+        slowest = slowest.max(lasted.as_secs_f64() * 1e9 / calls as f64);
+    }
+    Some(slowest)
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+/// How long this thread has been ready to run and was not let. Zero where the system does not say.
+fn waited() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 fn groups() -> Vec<(&'static str, Vec<Contender>)> {
