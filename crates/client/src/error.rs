@@ -55,18 +55,35 @@ struct Inner {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "each is made where its feature is")]
 pub(crate) enum Kind {
     /// The request is no request, or none that can be sent.
     Builder,
+    /// The pool has as many connections as it may, and as many callers waiting.
+    QueueFull,
+    /// The pool had no connection in time.
+    AcquireTimeout,
     Dns,
+    DnsTimeout,
     Connect,
     ConnectTimeout,
+    Proxy,
+    Tls,
+    TlsTimeout,
     /// The connection was lost, and the request is known not to have been written to it.
     Unsent,
     /// The connection was lost, and the peer may have acted on the request.
     Exchange,
+    WriteTimeout,
+    FirstByteTimeout,
+    /// The head of the response is larger than allowed.
+    HeadTooLarge,
+    Redirect,
     Body,
+    ReadTimeout,
     TooLarge,
+    /// Time ran out for the whole call.
+    Deadline,
     Decode,
     Status,
     /// A layer refused. The source is its [`Rejection`].
@@ -129,17 +146,74 @@ impl Error {
 
     /// Whether there was no connection to be had: the name did not resolve, nothing answered, or not in time.
     pub fn is_connect(&self) -> bool {
-        self.is_one_of(&[Kind::Dns, Kind::Connect, Kind::ConnectTimeout])
+        self.is_one_of(&[
+            Kind::Dns,
+            Kind::DnsTimeout,
+            Kind::Connect,
+            Kind::ConnectTimeout,
+            Kind::Proxy,
+            Kind::Tls,
+            Kind::TlsTimeout,
+        ])
+    }
+
+    /// How far the call got.
+    pub fn phase(&self) -> Phase {
+        match self.ours().0.kind {
+            Kind::Builder => Phase::Build,
+            Kind::QueueFull | Kind::AcquireTimeout => Phase::Acquire,
+            Kind::Dns | Kind::DnsTimeout => Phase::Resolve,
+            Kind::Connect | Kind::ConnectTimeout => Phase::Connect,
+            Kind::Proxy => Phase::Proxy,
+            Kind::Tls | Kind::TlsTimeout => Phase::Tls,
+            Kind::Unsent | Kind::WriteTimeout => Phase::Send,
+            Kind::Exchange | Kind::FirstByteTimeout | Kind::HeadTooLarge => Phase::Response,
+            Kind::Redirect => Phase::Redirect,
+            Kind::Body | Kind::ReadTimeout | Kind::TooLarge => Phase::Body,
+            Kind::Decode => Phase::Decode,
+            Kind::Status => Phase::Status,
+            Kind::Rejected | Kind::NotReady | Kind::Service | Kind::Deadline => Phase::Layer,
+        }
+    }
+
+    /// Whether there was no connection to be had from the pool: it had as many as it may, and the wait for one of them was too long,
+    /// or that of too many.
+    pub fn is_acquire(&self) -> bool {
+        self.is_one_of(&[Kind::QueueFull, Kind::AcquireTimeout])
+    }
+
+    /// Whether a proxy refused or failed.
+    pub fn is_proxy(&self) -> bool {
+        self.is_one_of(&[Kind::Proxy])
+    }
+
+    /// Whether the TLS handshake failed, or took too long.
+    pub fn is_tls(&self) -> bool {
+        self.is_one_of(&[Kind::Tls, Kind::TlsTimeout])
+    }
+
+    /// Whether the redirects led nowhere: too many, in a loop, to where they may not lead, or with a body that cannot be sent again.
+    pub fn is_redirect(&self) -> bool {
+        self.is_one_of(&[Kind::Redirect])
     }
 
     /// Whether the host's name does not resolve to an address.
     pub fn is_dns(&self) -> bool {
-        self.is_one_of(&[Kind::Dns])
+        self.is_one_of(&[Kind::Dns, Kind::DnsTimeout])
     }
 
     /// Whether time ran out: that for connecting, or the limit of a layer ([`Rejection::is_timed_out`]).
     pub fn is_timeout(&self) -> bool {
-        self.is_one_of(&[Kind::ConnectTimeout]) || find(self).is_some_and(Rejection::is_timed_out)
+        self.is_one_of(&[
+            Kind::AcquireTimeout,
+            Kind::DnsTimeout,
+            Kind::ConnectTimeout,
+            Kind::TlsTimeout,
+            Kind::WriteTimeout,
+            Kind::FirstByteTimeout,
+            Kind::ReadTimeout,
+            Kind::Deadline,
+        ]) || find(self).is_some_and(Rejection::is_timed_out)
     }
 
     /// Whether the request itself is at fault: its URI, a header, a body that cannot be serialised. It was not sent, and sending it
@@ -150,7 +224,7 @@ impl Error {
 
     /// Whether reading the response body failed: it broke off, or it is [too large](Self::is_too_large).
     pub fn is_body(&self) -> bool {
-        self.is_one_of(&[Kind::Body, Kind::TooLarge])
+        self.is_one_of(&[Kind::Body, Kind::ReadTimeout, Kind::TooLarge])
     }
 
     /// Whether the response body is larger than the [`BodyLimit`](crate::BodyLimit).
@@ -173,6 +247,7 @@ impl Error {
     /// `false` wherever that is not known.
     pub fn is_unsent(&self) -> bool {
         self.is_connect()
+            || self.is_acquire()
             || self.is_one_of(&[Kind::Builder, Kind::Unsent, Kind::NotReady])
             || self.is_one_of(&[Kind::Rejected, Kind::Service])
                 && find(self).is_some_and(Rejection::is_unsent)
@@ -215,6 +290,38 @@ impl Error {
             _ => self,
         }
     }
+}
+
+/// How far a call got that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The request is none that can be sent.
+    Build,
+    /// It waited for a connection from the pool.
+    Acquire,
+    /// The name was being resolved.
+    Resolve,
+    /// A connection was being made.
+    Connect,
+    /// The proxy was asked for a tunnel.
+    Proxy,
+    /// The TLS handshake.
+    Tls,
+    /// The request was being sent.
+    Send,
+    /// The response was awaited.
+    Response,
+    /// A redirect was being followed.
+    Redirect,
+    /// The body of the response was being read.
+    Body,
+    /// The whole body was there, and was not what it was read as.
+    Decode,
+    /// The response was there, and its status was an error by choice.
+    Status,
+    /// A layer between the caller and the transport.
+    Layer,
 }
 
 /// What a layer above says when it refuses. The rejection is the source, so [`find`] sees it.

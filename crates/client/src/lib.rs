@@ -52,19 +52,22 @@
 
 mod base_url;
 mod body;
-mod connect;
+pub mod connect;
 mod error;
+mod legacy_connect;
 mod pool;
 mod request;
 mod resolve;
 mod response;
+mod timeouts;
 mod transport;
 
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
     body::ResponseBody,
-    error::Error,
+    error::{Error, Phase},
     request::{IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, ResponseExt},
+    timeouts::Timeouts,
     transport::{Protocol, Transport, TransportBuilder, TransportFuture},
 };

@@ -22,7 +22,7 @@ use hyper_util::{
 
 use crate::{
     Protocol,
-    connect::Connector,
+    legacy_connect::Connector,
     resolve::{Resolver, Unresolved},
 };
 

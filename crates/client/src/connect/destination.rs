@@ -1,0 +1,191 @@
+//! Where a connection goes, and how.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    net::IpAddr,
+    path::Path,
+    sync::Arc,
+};
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+
+/// Where a connection goes, and how: what a connector is called with, and what the pool keeps connections under.
+///
+/// Two are equal if one connection serves both: the same scheme, host (in any case), port and [`ConnectOptions`]. Copies no text and
+/// allocates nothing.
+#[derive(Clone)]
+pub struct Destination {
+    is_https: bool,
+    authority: Authority,
+    port: u16,
+    options: Option<ConnectOptions>,
+}
+
+impl Destination {
+    /// The origin of `uri`, if it is `http` or `https` and has a host and no impossible port.
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let scheme = uri.scheme()?;
+        let is_https = *scheme == Scheme::HTTPS;
+        if !is_https && *scheme != Scheme::HTTP {
+            return None;
+        }
+        let authority = uri.authority()?.clone();
+        if authority.host().is_empty() {
+            return None;
+        }
+        // `http` keeps a port that is none, and answers `None` for it. User information has an `@`, and is nobody's business here.
+        let after_user = authority.as_str().rsplit('@').next()?;
+        let port = if after_user.len() > authority.host().len() {
+            authority.port_u16().filter(|port| *port != 0)?
+        } else if is_https {
+            443
+        } else {
+            80
+        };
+        Some(Self {
+            is_https,
+            authority,
+            port,
+            options: None,
+        })
+    }
+
+    /// The same, with how to get there.
+    #[must_use]
+    pub fn with_options(mut self, options: Option<ConnectOptions>) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Whether the connection is to be TLS.
+    pub const fn is_https(&self) -> bool {
+        self.is_https
+    }
+
+    /// The host: a name, an IPv4 address, or an IPv6 address in brackets.
+    pub fn host(&self) -> &str {
+        self.authority.host()
+    }
+
+    /// The port, which is that of the scheme if the URI had none.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How to get there, if that is not the ordinary way.
+    pub const fn options(&self) -> Option<&ConnectOptions> {
+        self.options.as_ref()
+    }
+}
+
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        self.port == other.port
+            && self.is_https == other.is_https
+            && self.host().eq_ignore_ascii_case(other.host())
+            && self.options == other.options
+    }
+}
+
+impl Eq for Destination {}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for byte in self.host().bytes() {
+            state.write_u8(byte.to_ascii_lowercase());
+        }
+        state.write_u16(self.port);
+        self.options.hash(state);
+    }
+}
+
+/// `https://host:port`, which has nothing secret.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.host(), self.port)
+    }
+}
+
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Destination")
+            .field(&format_args!("{self}"))
+            .field(&self.options)
+            .finish()
+    }
+}
+
+/// How to reach an origin where that is not the ordinary way: an option of one request, read from its extensions.
+///
+/// Requests with different options never share a connection. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ConnectOptions(Arc<Options>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Options {
+    isolation: Option<Arc<str>>,
+    local_address: Option<IpAddr>,
+    tls_profile: Option<Arc<str>>,
+    unix_socket: Option<Arc<Path>>,
+}
+
+impl ConnectOptions {
+    /// The ordinary way.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps the connections of one tag apart from those of every other: of one tenant, or one user, of the caller's.
+    #[must_use]
+    pub fn isolation(self, tag: impl Into<Arc<str>>) -> Self {
+        self.with(|options| options.isolation = Some(tag.into()))
+    }
+
+    /// Connects from this address of this machine.
+    #[must_use]
+    pub fn local_address(self, address: IpAddr) -> Self {
+        self.with(|options| options.local_address = Some(address))
+    }
+
+    /// Names the TLS settings to use, among those that the connector knows.
+    #[must_use]
+    pub fn tls_profile(self, name: impl Into<Arc<str>>) -> Self {
+        self.with(|options| options.tls_profile = Some(name.into()))
+    }
+
+    /// Connects to a Unix socket instead of the host, which then only fills the `Host` header.
+    #[must_use]
+    pub fn unix_socket(self, path: impl Into<Arc<Path>>) -> Self {
+        self.with(|options| options.unix_socket = Some(path.into()))
+    }
+
+    /// The tag that keeps connections apart.
+    pub fn get_isolation(&self) -> Option<&str> {
+        self.0.isolation.as_deref()
+    }
+
+    /// The address to connect from.
+    pub fn get_local_address(&self) -> Option<IpAddr> {
+        self.0.local_address
+    }
+
+    /// The name of the TLS settings.
+    pub fn get_tls_profile(&self) -> Option<&str> {
+        self.0.tls_profile.as_deref()
+    }
+
+    /// The path of the Unix socket.
+    pub fn get_unix_socket(&self) -> Option<&Path> {
+        self.0.unix_socket.as_deref()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}

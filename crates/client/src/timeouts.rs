@@ -1,0 +1,51 @@
+//! How long each phase of a call may take.
+
+use std::time::Duration;
+
+/// How long each phase of a call may take. `None` is no limit.
+///
+/// Set for a whole transport, or for one request as its extension, which then replaces all of the transport's. A limit for the whole
+/// call, redirects and all, is a layer's business: see `DeadlineLayer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// Waiting for a connection while the pool has as many as it may. Default: 30 s.
+    pub acquire: Option<Duration>,
+    /// From a name to its addresses. Default: 5 s.
+    pub resolve: Option<Duration>,
+    /// TCP, and the proxy's tunnel, to all addresses of the host together. Default: 5 s, which leaves room for two lost packets.
+    pub connect: Option<Duration>,
+    /// The TLS handshake. Default: 10 s.
+    pub tls: Option<Duration>,
+    /// One write to the socket, the request's head included, that makes no progress. Default: 30 s.
+    pub write: Option<Duration>,
+    /// How long a request that [expects](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1) `100-continue` waits for it before it
+    /// sends its body anyway. Default: 1 s.
+    pub expect_continue: Option<Duration>,
+    /// From the end of the request to the head of the response. Default: none, as only the caller knows how long an answer may take.
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of the response body. Default: 30 s.
+    pub read: Option<Duration>,
+}
+
+impl Timeouts {
+    /// The defaults above.
+    pub const fn new() -> Self {
+        Self {
+            acquire: Some(Duration::from_secs(30)),
+            resolve: Some(Duration::from_secs(5)),
+            connect: Some(Duration::from_secs(5)),
+            tls: Some(Duration::from_secs(10)),
+            write: Some(Duration::from_secs(30)),
+            expect_continue: Some(Duration::from_secs(1)),
+            first_byte: None,
+            read: Some(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
