@@ -125,6 +125,14 @@ impl Error {
         Self::new(Kind::Body, "the response body broke off").with_source(source)
     }
 
+    /// The error of any response body: ours as it is, and any other as the source of one.
+    pub(crate) fn of_body(error: BoxError) -> Self {
+        match error.downcast::<Self>() {
+            Ok(ours) => *ours,
+            Err(other) => Self::broken_body(other),
+        }
+    }
+
     /// The error of any service: ours as it is, a rejection as ours, and any other as the source of one.
     pub(crate) fn of_service(error: BoxError, kind: Kind) -> Self {
         let error = match error.downcast::<Self>() {
@@ -227,9 +235,10 @@ impl Error {
         self.is_one_of(&[Kind::Body, Kind::ReadTimeout, Kind::TooLarge])
     }
 
-    /// Whether the response body is larger than the [`BodyLimit`](crate::BodyLimit).
+    /// Whether the response is larger than allowed: its head or its body on the wire ([`ResponseLimits`](crate::ResponseLimits)), what
+    /// the body expands to, or what of it is read into memory ([`BodyLimit`](crate::BodyLimit)).
     pub fn is_too_large(&self) -> bool {
-        self.is_one_of(&[Kind::TooLarge])
+        self.is_one_of(&[Kind::TooLarge, Kind::HeadTooLarge])
     }
 
     /// Whether the whole response body arrived, and is not what it was read as: text in UTF-8, JSON of that shape.

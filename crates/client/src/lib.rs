@@ -52,22 +52,37 @@
 
 mod base_url;
 mod body;
+#[cfg(feature = "compression")]
+pub mod compression;
 pub mod connect;
 mod error;
 mod legacy_connect;
+mod limits;
+#[cfg(feature = "logging")]
+pub mod logging;
 mod pool;
+mod progress;
 mod request;
 mod resolve;
 mod response;
 mod timeouts;
+mod total_timeout;
 mod transport;
 
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
     body::ResponseBody,
     error::{Error, Phase},
+    limits::{
+        LimitedBody, ResponseLimits, ResponseLimitsFuture, ResponseLimitsLayer,
+        ResponseLimitsService,
+    },
+    progress::{Progress, ProgressBody},
     request::{IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, ResponseExt},
     timeouts::Timeouts,
+    total_timeout::{
+        TotalTimeout, TotalTimeoutBody, TotalTimeoutFuture, TotalTimeoutLayer, TotalTimeoutService,
+    },
     transport::{Protocol, Transport, TransportBuilder, TransportFuture},
 };

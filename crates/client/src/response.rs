@@ -282,16 +282,9 @@ where
                     return Poll::Ready(Some(Ok(data)));
                 }
             }
-            Some(Err(error)) => return Poll::Ready(Some(Err(broken(error.into())))),
+            Some(Err(error)) => return Poll::Ready(Some(Err(Error::of_body(error.into())))),
             None => return Poll::Ready(None),
         }
-    }
-}
-
-fn broken(error: BoxError) -> Error {
-    match error.downcast::<Error>() {
-        Ok(ours) => *ours,
-        Err(other) => Error::broken_body(other),
     }
 }
 
