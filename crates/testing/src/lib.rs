@@ -7,6 +7,7 @@
 //! - [`ControlledBody`] is a body whose every frame the test sends.
 //! - [`Loopback`] is an HTTP server on a real socket, [`RawServer`] one that need not speak HTTP, and [`refused_addr`] an address
 //!   where there is none.
+//! - [`FaultProxy`] stands between a client and a server, and breaks connections as its script says.
 //! - [`ManualClock`] is wall time that the test sets.
 //! - [`laws`] are what every layer has to keep, and [`contract!`] writes one test for each of them.
 //! - `allocations`, with the feature of that name, counts what a closure allocates.
@@ -21,6 +22,7 @@ mod host;
 pub mod laws;
 mod panics;
 mod probe;
+mod proxy;
 mod server;
 mod step;
 mod wakers;
@@ -32,6 +34,7 @@ pub use self::{
     clock::ManualClock,
     error::ProbeError,
     probe::{Probe, ProbeCounts, ProbeFuture, ProbeHandle},
+    proxy::{FaultProxy, Flow, ProxyCounts, Wire},
     server::{Loopback, RawServer, refused_addr},
     step::Step,
 };

@@ -5,6 +5,7 @@ mod allocations;
 mod body;
 mod clock;
 mod probe;
+mod proxy;
 mod right;
 mod server;
 mod wrong;
