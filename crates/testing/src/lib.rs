@@ -8,6 +8,7 @@
 //! - [`Loopback`] is an HTTP server on a real socket, [`RawServer`] one that need not speak HTTP, and [`refused_addr`] an address
 //!   where there is none.
 //! - [`FaultProxy`] stands between a client and a server, and breaks connections as its script says.
+//! - [`http2`] is a server that says, frame by frame, what no sound server would.
 //! - [`ManualClock`] is wall time that the test sets.
 //! - [`laws`] are what every layer has to keep, and [`contract!`] writes one test for each of them.
 //! - `allocations`, with the feature of that name, counts what a closure allocates.
@@ -19,11 +20,13 @@ mod clock;
 mod contract;
 mod error;
 mod host;
+pub mod http2;
 pub mod laws;
 mod panics;
 mod probe;
 mod proxy;
 mod server;
+mod socket;
 mod step;
 mod wakers;
 

@@ -25,7 +25,10 @@ use super::{
     script::Next,
     wire::{Ending, Flow, Wire},
 };
-use crate::panics;
+use crate::{
+    panics,
+    socket::{read, write},
+};
 
 /// How much is read at once.
 const PIECE: usize = 16 * 1024;
@@ -228,28 +231,6 @@ async fn idle(limit: Option<Duration>, active: &Mutex<Instant>) {
             return;
         }
     }
-}
-
-async fn read(from: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        from.readable().await?;
-        match from.try_read(buffer) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            read => return read,
-        }
-    }
-}
-
-async fn write(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        to.writable().await?;
-        match to.try_write(bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 /// Waits until the peer has closed its side, and reads nothing: its buffers fill up as if nobody were there.

@@ -4,6 +4,7 @@
 mod allocations;
 mod body;
 mod clock;
+mod http2;
 mod probe;
 mod proxy;
 mod right;
