@@ -7,6 +7,7 @@
 //! - [`ControlledBody`] is a body whose every frame the test sends.
 //! - [`Loopback`] is an HTTP server on a real socket, [`RawServer`] one that need not speak HTTP, and [`refused_addr`] an address
 //!   where there is none.
+//! - [`MockTransport`] answers a client's requests by a script, and [`FaultLayer`] does to calls what networks do.
 //! - [`FaultProxy`] stands between a client and a server, and breaks connections as its script says.
 //! - [`http2`] is a server that says, frame by frame, what no sound server would.
 //! - [`ManualClock`] is wall time that the test sets.
@@ -19,9 +20,11 @@ mod body;
 mod clock;
 mod contract;
 mod error;
+mod fault;
 mod host;
 pub mod http2;
 pub mod laws;
+mod mock;
 mod panics;
 mod probe;
 mod proxy;
@@ -36,6 +39,8 @@ pub use self::{
     body::{BodyCounts, BodyHandle, ControlledBody},
     clock::ManualClock,
     error::ProbeError,
+    fault::{Fault, FaultBody, FaultFuture, FaultLayer, Faults},
+    mock::{Answer, MockFuture, MockHandle, MockTransport, Route, Unmatched, When},
     probe::{Probe, ProbeCounts, ProbeFuture, ProbeHandle},
     proxy::{FaultProxy, Flow, ProxyCounts, Wire},
     server::{Loopback, RawServer, refused_addr},

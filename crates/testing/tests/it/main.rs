@@ -4,7 +4,9 @@
 mod allocations;
 mod body;
 mod clock;
+mod fault;
 mod http2;
+mod mock;
 mod probe;
 mod proxy;
 mod right;
