@@ -12,6 +12,7 @@
 //! - [`http2`] is a server that says, frame by frame, what no sound server would.
 //! - [`ManualClock`] is wall time that the test sets.
 //! - [`laws`] are what every layer has to keep, and [`contract!`] writes one test for each of them.
+//! - `record`, with the feature of that name, keeps exchanges with a real peer in a file, and plays them again.
 //! - `allocations`, with the feature of that name, counts what a closure allocates.
 
 #[cfg(feature = "allocations")]
@@ -28,6 +29,8 @@ mod mock;
 mod panics;
 mod probe;
 mod proxy;
+#[cfg(feature = "record")]
+pub mod record;
 mod server;
 mod socket;
 mod step;

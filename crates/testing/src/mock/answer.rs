@@ -193,7 +193,7 @@ impl Answer {
         self
     }
 
-    pub(super) async fn play(self) -> Result<Response<Body>, BoxError> {
+    pub(crate) async fn play(self) -> Result<Response<Body>, BoxError> {
         if !self.delay.is_zero() {
             sleep(self.delay).await;
         }

@@ -9,6 +9,7 @@ mod http2;
 mod mock;
 mod probe;
 mod proxy;
+mod record;
 mod right;
 mod server;
 mod wrong;
