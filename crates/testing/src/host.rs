@@ -113,6 +113,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // At once, and not when the runtime comes to dropping the task that accepts.
+        self.port.close();
         // Bound to a name, so that the tasks are dropped after the lock is.
         let tasks = panics::lock(&self.shared.tasks).take();
         drop(tasks);

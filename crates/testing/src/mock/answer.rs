@@ -165,7 +165,8 @@ impl Answer {
         self
     }
 
-    /// Ends the body with trailers.
+    /// Ends the body with trailers. Of this, [`break_off`](Self::break_off) and [`never_end`](Self::never_end) the last one said counts;
+    /// without a response none does.
     #[must_use]
     pub fn trailers(mut self, trailers: HeaderMap) -> Self {
         self.end = End::Trailers(trailers);

@@ -214,12 +214,13 @@ impl FaultProxy {
         self.host.accept();
     }
 
-    /// Closes, in order, all connections that are open now: what a pool holds is stale the moment this returns to the runtime.
+    /// Closes, in order, all connections that are open now, as a server that restarts does: what a pool holds is stale. It happens when
+    /// their tasks run next; [`until`](Self::until) none is open waits for that.
     pub fn close_all(&self) {
         self.shared.cut.send_replace(Some(Ending::Close));
     }
 
-    /// Resets all connections that are open now.
+    /// Resets all connections that are open now, when their tasks run next.
     pub fn reset_all(&self) {
         self.shared.cut.send_replace(Some(Ending::Reset));
     }

@@ -44,7 +44,8 @@ impl Wire {
         Self::default()
     }
 
-    /// Accepts, and closes at once. The upstream sees nothing of it.
+    /// Accepts, and closes at once: the client reads the end, or, if it goes on sending, a reset, as from every closed socket. The
+    /// upstream sees nothing of it.
     pub fn closed() -> Self {
         Self::ended(Ending::Close)
     }
