@@ -53,6 +53,7 @@
 mod base_url;
 mod body;
 pub mod connect;
+pub mod dns;
 mod error;
 mod legacy_connect;
 mod pool;

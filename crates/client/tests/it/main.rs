@@ -1,6 +1,7 @@
 //! The client over real loopback sockets, and its verbs and layers over scripted services.
 
 mod base_url;
+mod connect;
 mod errors;
 mod failures;
 mod requests;
