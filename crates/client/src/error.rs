@@ -68,6 +68,7 @@ pub(crate) enum Kind {
     Connect,
     ConnectTimeout,
     Proxy,
+    ProxyTimeout,
     Tls,
     TlsTimeout,
     /// The connection was lost, and the request is known not to have been written to it.
@@ -152,6 +153,7 @@ impl Error {
             Kind::Connect,
             Kind::ConnectTimeout,
             Kind::Proxy,
+            Kind::ProxyTimeout,
             Kind::Tls,
             Kind::TlsTimeout,
         ])
@@ -164,7 +166,7 @@ impl Error {
             Kind::QueueFull | Kind::AcquireTimeout => Phase::Acquire,
             Kind::Dns | Kind::DnsTimeout => Phase::Resolve,
             Kind::Connect | Kind::ConnectTimeout => Phase::Connect,
-            Kind::Proxy => Phase::Proxy,
+            Kind::Proxy | Kind::ProxyTimeout => Phase::Proxy,
             Kind::Tls | Kind::TlsTimeout => Phase::Tls,
             Kind::Unsent | Kind::WriteTimeout => Phase::Send,
             Kind::Exchange | Kind::FirstByteTimeout | Kind::HeadTooLarge => Phase::Response,
@@ -182,9 +184,9 @@ impl Error {
         self.is_one_of(&[Kind::QueueFull, Kind::AcquireTimeout])
     }
 
-    /// Whether a proxy refused or failed.
+    /// Whether a proxy refused, failed, could not be reached, or took too long.
     pub fn is_proxy(&self) -> bool {
-        self.is_one_of(&[Kind::Proxy])
+        self.is_one_of(&[Kind::Proxy, Kind::ProxyTimeout])
     }
 
     /// Whether the TLS handshake failed, or took too long.
@@ -208,6 +210,7 @@ impl Error {
             Kind::AcquireTimeout,
             Kind::DnsTimeout,
             Kind::ConnectTimeout,
+            Kind::ProxyTimeout,
             Kind::TlsTimeout,
             Kind::WriteTimeout,
             Kind::FirstByteTimeout,

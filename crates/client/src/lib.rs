@@ -57,6 +57,8 @@ pub mod dns;
 mod error;
 mod legacy_connect;
 mod pool;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod request;
 mod resolve;
 mod response;

@@ -18,6 +18,13 @@ impl<T> Connecting<T> {
     pub(crate) fn new(connecting: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
         Self(Box::pin(connecting))
     }
+
+    pub(crate) fn map<U: 'static>(self, wrap: fn(T) -> U) -> Connecting<U>
+    where
+        T: 'static,
+    {
+        Connecting::new(async move { self.await.map(wrap) })
+    }
 }
 
 impl<T> Future for Connecting<T> {

@@ -15,6 +15,8 @@ use http::{
 };
 
 use crate::Timeouts;
+#[cfg(feature = "proxy")]
+use crate::proxy::{Proxy, Route};
 
 /// Where a connection goes, and how: what a connector is called with, and what the pool keeps connections under.
 ///
@@ -83,7 +85,6 @@ impl Destination {
 
     /// A proxy as a destination of its own: what goes there by TLS is the proxy's business, not the origin's.
     #[cfg(feature = "proxy")]
-    #[allow(dead_code, reason = "the next commit")]
     pub(crate) fn of_proxy(&self, is_https: bool, authority: Authority, port: u16) -> Self {
         Self {
             is_https,
@@ -151,6 +152,18 @@ impl Destination {
         self.options.as_ref()
     }
 
+    /// Whether the request asks for a proxy, which no layer has seen to: whoever goes on directly would show what was to be hidden.
+    pub(crate) fn needs_proxy(&self) -> bool {
+        #[cfg(feature = "proxy")]
+        let needs = matches!(
+            self.options().and_then(ConnectOptions::get_route),
+            Some(Route::Via(_))
+        );
+        #[cfg(not(feature = "proxy"))]
+        let needs = false;
+        needs
+    }
+
     /// How long the host's name may take to become addresses. `None` is no limit.
     pub const fn resolve_timeout(&self) -> Option<Duration> {
         self.limits.resolve
@@ -215,6 +228,8 @@ pub struct ConnectOptions(Arc<Options>);
 struct Options {
     isolation: Option<Arc<str>>,
     local_address: Option<IpAddr>,
+    #[cfg(feature = "proxy")]
+    route: Option<Route>,
     tls_profile: Option<Arc<str>>,
     unix_socket: Option<Arc<Path>>,
 }
@@ -237,6 +252,20 @@ impl ConnectOptions {
         self.with(|options| options.local_address = Some(address))
     }
 
+    /// Goes through this proxy, whatever the rules of the connector say.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxy(self, proxy: Proxy) -> Self {
+        self.with(|options| options.route = Some(Route::Via(proxy)))
+    }
+
+    /// Goes through no proxy, whatever the rules of the connector say.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn direct(self) -> Self {
+        self.with(|options| options.route = Some(Route::Direct))
+    }
+
     /// Names the TLS settings to use, among those that the connector knows.
     #[must_use]
     pub fn tls_profile(self, name: impl Into<Arc<str>>) -> Self {
@@ -257,6 +286,12 @@ impl ConnectOptions {
     /// The address to connect from.
     pub fn get_local_address(&self) -> Option<IpAddr> {
         self.0.local_address
+    }
+
+    /// The way, if it is not up to the rules of the connector.
+    #[cfg(feature = "proxy")]
+    pub fn get_route(&self) -> Option<&Route> {
+        self.0.route.as_ref()
     }
 
     /// The name of the TLS settings.

@@ -21,12 +21,12 @@ use tokio::{
 use tower_service::Service;
 
 use super::{
-    Attempts, Connected, Connecting, Connection, Destination, HappyEyeballs, SocketOptions,
-    happy_eyeballs::race,
+    Attempts, ConnectOptions, Connected, Connecting, Connection, Destination, HappyEyeballs,
+    SocketOptions, happy_eyeballs::race,
 };
 use crate::{
     Error,
-    dns::{Answer, Name, StaticOverrides, SystemResolver},
+    dns::{Answer, InvalidName, Name, StaticOverrides, SystemResolver},
     error::Kind,
 };
 
@@ -177,9 +177,15 @@ where
                     "https needs TLS, and this connector has none: put a TLS layer above it",
                 ));
             }
-            let unix_socket = destination.options().and_then(|o| o.get_unix_socket());
+            let unix_socket = destination
+                .options()
+                .and_then(ConnectOptions::get_unix_socket);
             match unix_socket {
                 Some(path) => connect_unix(path, destination.connect_timeout()).await,
+                None if destination.needs_proxy() => Err(Error::new(
+                    Kind::Proxy,
+                    "the request asks for a proxy, and this connector knows none: put a ProxyLayer above it",
+                )),
                 None => {
                     let stream = connect_tcp(&destination, resolver, &settings).await?;
                     Ok(Socket(Kinds::Tcp(stream)))
@@ -207,24 +213,14 @@ where
         .and_then(|limit| now.checked_add(limit));
     let (answer, port) = match settings.overrides.get(host, port) {
         Some((addresses, port)) => (Answer::new(addresses), port),
-        None => (resolve(host, resolver, resolve_until).await.map_err(|source| {
-            match (source, destination.resolve_timeout()) {
-                (Some(source), _) => Error::new(
-                    Kind::Dns,
-                    format!("`{host}` does not resolve; check the name"),
-                )
-                .with_source(source),
-                (None, limit) => Error::new(
-                    Kind::DnsTimeout,
-                    format!(
-                        "`{host}` did not resolve within {:?}; check the name servers, or raise the `resolve` timeout",
-                        limit.unwrap_or_default()
-                    ),
-                ),
-            }
-        })?, port),
+        None => {
+            let answer = resolve(host, resolver, resolve_until).await;
+            (answer.map_err(|error| error.explained(destination))?, port)
+        }
     };
-    let local = destination.options().and_then(|o| o.get_local_address());
+    let local = destination
+        .options()
+        .and_then(ConnectOptions::get_local_address);
     let mut attempts = Attempts::default();
     let racing = race(
         settings.happy_eyeballs,
@@ -251,12 +247,38 @@ where
     }
 }
 
-/// The addresses of `host`. `Err(None)` if time ran out.
-pub(super) async fn resolve<R>(
+/// Why there is no address.
+pub(crate) enum Unresolved {
+    TimedOut,
+    Failed(BoxError),
+}
+
+impl Unresolved {
+    pub(crate) fn explained(self, destination: &Destination) -> Error {
+        let host = destination.host();
+        match self {
+            Self::Failed(source) => Error::new(
+                Kind::Dns,
+                format!("`{host}` does not resolve; check the name"),
+            )
+            .with_source(source),
+            Self::TimedOut => Error::new(
+                Kind::DnsTimeout,
+                format!(
+                    "`{host}` did not resolve within {:?}; check the name servers, or raise the `resolve` timeout",
+                    destination.resolve_timeout().unwrap_or_default()
+                ),
+            ),
+        }
+    }
+}
+
+/// The addresses of `host`, or as many of them as are known at first.
+pub(crate) async fn resolve<R>(
     host: &str,
     mut resolver: R,
     until: Option<Instant>,
-) -> Result<Answer, Option<BoxError>>
+) -> Result<Answer, Unresolved>
 where
     R: Service<Name, Response = Answer> + Send,
     R::Error: Into<BoxError>,
@@ -265,32 +287,38 @@ where
     if let Some(address) = literal(host) {
         return Ok(Answer::new([address]));
     }
-    let name: Name = host.parse().map_err(|error| Some(BoxError::from(error)))?;
+    let name: Name = host
+        .parse()
+        .map_err(|error: InvalidName| Unresolved::Failed(error.into()))?;
     let looking_up = async move {
         poll_fn(|cx| resolver.poll_ready(cx)).await?;
         resolver.call(name).await
     };
     let mut answer = match until {
-        Some(until) => timeout_at(until, looking_up).await.map_err(|_| None)?,
+        Some(until) => timeout_at(until, looking_up)
+            .await
+            .map_err(|_| Unresolved::TimedOut)?,
         None => looking_up.await,
     }
-    .map_err(|error| Some(error.into()))?;
+    .map_err(|error| Unresolved::Failed(error.into()))?;
     // An answer of nothing but a promise is none yet.
     while answer.addresses.is_empty() {
         let Some(rest) = answer.rest.take() else {
-            return Err(Some("the name has no address".into()));
+            return Err(Unresolved::Failed("the name has no address".into()));
         };
         answer = match until {
-            Some(until) => timeout_at(until, rest).await.map_err(|_| None)?,
+            Some(until) => timeout_at(until, rest)
+                .await
+                .map_err(|_| Unresolved::TimedOut)?,
             None => rest.await,
         }
-        .map_err(Some)?;
+        .map_err(Unresolved::Failed)?;
     }
     Ok(answer)
 }
 
 /// The address that `host` is, in brackets or without.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     let bare = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
@@ -299,7 +327,7 @@ pub(super) fn literal(host: &str) -> Option<IpAddr> {
 }
 
 /// The result of `work`, or the limit that it did not keep.
-pub(super) async fn limited<T>(
+pub(crate) async fn limited<T>(
     limit: Option<Duration>,
     work: impl Future<Output = T> + Send,
 ) -> Result<T, Duration> {

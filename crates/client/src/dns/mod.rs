@@ -5,12 +5,14 @@
 //! Addresses never come here: a URL with one is connected to without asking anybody.
 
 mod answer;
+mod cache;
 mod name;
 mod overrides;
 mod system;
 
 pub use self::{
     answer::Answer,
+    cache::{CacheLayer, Cached, CachedLookup},
     name::{InvalidName, Name},
     overrides::StaticOverrides,
     system::{SystemLookup, SystemResolver},

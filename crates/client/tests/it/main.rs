@@ -2,6 +2,7 @@
 
 mod base_url;
 mod connect;
+mod dns;
 mod errors;
 mod failures;
 mod requests;

@@ -26,7 +26,7 @@ pub(crate) async fn race<T, F>(
     answer: Answer,
     resolve_until: Option<Instant>,
     port: u16,
-    dial: impl Fn(SocketAddr) -> F + Send,
+    dial: impl Fn(SocketAddr) -> F + Send + Sync,
     attempts: &mut Attempts,
 ) -> Option<T>
 where
@@ -201,7 +201,7 @@ mod tests {
             .collect()
     }
 
-    /// Connects to 10.0.0.n after n × 100 ms, is refused by ::n after as many, and hears nothing of any other.
+    /// Connects to 10.0.0.n after n × 100 ms, is refused by `::n` after as many, and hears nothing of any other.
     async fn dial(address: SocketAddr, alive: Arc<AtomicUsize>) -> io::Result<IpAddr> {
         struct Guard(Arc<AtomicUsize>);
         impl Drop for Guard {

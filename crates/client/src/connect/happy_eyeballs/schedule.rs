@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn attempts_start_as_rfc_8305_has_them() {
-        let table: &[(&str, &[(u64, Event)], &[(u64, &str)])] = &[
+        type Case<'a> = (&'a str, &'a [(u64, Event)], &'a [(u64, &'a str)]);
+        let table: &[Case<'_>] = &[
             (
                 "the families take turns, 250 ms apart",
                 &[(0, ComesLast("61 62 63 41 42"))],

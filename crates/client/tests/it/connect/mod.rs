@@ -1,5 +1,9 @@
 //! Connectors over real sockets.
 
+#[cfg(feature = "proxy")]
+mod proxies;
+#[cfg(feature = "proxy")]
+mod real_proxies;
 mod sockets;
 
 use bartizan_client::connect::Destination;
