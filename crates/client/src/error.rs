@@ -68,6 +68,7 @@ pub(crate) enum Kind {
     Connect,
     ConnectTimeout,
     Proxy,
+    ProxyTimeout,
     Tls,
     TlsTimeout,
     /// The connection was lost, and the request is known not to have been written to it.
@@ -160,6 +161,7 @@ impl Error {
             Kind::Connect,
             Kind::ConnectTimeout,
             Kind::Proxy,
+            Kind::ProxyTimeout,
             Kind::Tls,
             Kind::TlsTimeout,
         ])
@@ -172,7 +174,7 @@ impl Error {
             Kind::QueueFull | Kind::AcquireTimeout => Phase::Acquire,
             Kind::Dns | Kind::DnsTimeout => Phase::Resolve,
             Kind::Connect | Kind::ConnectTimeout => Phase::Connect,
-            Kind::Proxy => Phase::Proxy,
+            Kind::Proxy | Kind::ProxyTimeout => Phase::Proxy,
             Kind::Tls | Kind::TlsTimeout => Phase::Tls,
             Kind::Unsent | Kind::WriteTimeout => Phase::Send,
             Kind::Exchange | Kind::FirstByteTimeout | Kind::HeadTooLarge => Phase::Response,
@@ -190,9 +192,9 @@ impl Error {
         self.is_one_of(&[Kind::QueueFull, Kind::AcquireTimeout])
     }
 
-    /// Whether a proxy refused or failed.
+    /// Whether a proxy refused, failed, could not be reached, or took too long.
     pub fn is_proxy(&self) -> bool {
-        self.is_one_of(&[Kind::Proxy])
+        self.is_one_of(&[Kind::Proxy, Kind::ProxyTimeout])
     }
 
     /// Whether the TLS handshake failed, or took too long.
@@ -216,6 +218,7 @@ impl Error {
             Kind::AcquireTimeout,
             Kind::DnsTimeout,
             Kind::ConnectTimeout,
+            Kind::ProxyTimeout,
             Kind::TlsTimeout,
             Kind::WriteTimeout,
             Kind::FirstByteTimeout,

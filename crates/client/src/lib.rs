@@ -55,6 +55,7 @@ mod body;
 #[cfg(feature = "compression")]
 pub mod compression;
 pub mod connect;
+pub mod dns;
 mod error;
 mod legacy_connect;
 mod limits;
@@ -62,6 +63,8 @@ mod limits;
 pub mod logging;
 mod pool;
 mod progress;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod request;
 mod resolve;
 mod response;

@@ -13,7 +13,7 @@ pub struct Timeouts {
     pub acquire: Option<Duration>,
     /// From a name to its addresses. Default: 5 s.
     pub resolve: Option<Duration>,
-    /// TCP, and the proxy's tunnel, to all addresses of the host together. Default: 5 s, which leaves room for two lost packets.
+    /// TCP, to all addresses of the host together; and once more for the proxy's tunnel, if there is one. Default: 5 s, which leaves room for two lost packets.
     pub connect: Option<Duration>,
     /// The TLS handshake. Default: 10 s.
     pub tls: Option<Duration>,

@@ -4,6 +4,8 @@ mod base_url;
 mod bodies;
 #[cfg(feature = "compression")]
 mod compression;
+mod connect;
+mod dns;
 mod errors;
 mod failures;
 #[cfg(feature = "logging")]
