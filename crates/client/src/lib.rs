@@ -54,14 +54,24 @@ mod base_url;
 mod body;
 pub mod connect;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod legacy_connect;
 mod pool;
+#[cfg(feature = "redirect")]
+mod redirect;
 mod request;
 mod resolve;
 mod response;
 mod timeouts;
 mod transport;
 
+#[cfg(feature = "redirect")]
+pub use self::redirect::{
+    Ending, FinalUri, HttpsOnly, Redirect, RedirectDecision, RedirectError, RedirectFuture,
+    RedirectHistory, RedirectHop, RedirectLayer, RedirectPolicy, RedirectService, Redirects,
+    SameOrigin,
+};
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
     body::ResponseBody,

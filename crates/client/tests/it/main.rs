@@ -3,6 +3,8 @@
 mod base_url;
 mod errors;
 mod failures;
+#[cfg(feature = "redirect")]
+mod redirect;
 mod requests;
 mod responses;
 mod transport;
