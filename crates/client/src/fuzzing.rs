@@ -5,3 +5,19 @@
 pub fn location(base: &http::Uri, location: &[u8]) {
     crate::redirect::location::check(base, location);
 }
+
+/// Reads a `Set-Cookie` of a response to a request for `uri`, and sends what came of it.
+#[cfg(feature = "cookies")]
+pub fn set_cookie(uri: &http::Uri, value: &[u8]) {
+    use crate::{CookieRequest, CookieStore, Jar};
+
+    let Ok(value) = http::HeaderValue::from_bytes(value) else {
+        return;
+    };
+    let (jar, request) = (Jar::new(), CookieRequest::new(uri, &http::Method::GET));
+    jar.set_cookies(&request, &mut std::iter::once(&value));
+    if let Some(header) = jar.cookie_header(&request) {
+        // One cookie was set, so no more may be sent.
+        assert!(!header.as_bytes().contains(&b';'));
+    }
+}

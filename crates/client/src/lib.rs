@@ -53,6 +53,8 @@
 mod base_url;
 mod body;
 pub mod connect;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -66,6 +68,11 @@ mod response;
 mod timeouts;
 mod transport;
 
+#[cfg(feature = "cookies")]
+pub use self::cookies::{
+    Cookie, CookieError, CookieFuture, CookieLayer, CookieRequest, CookieService, CookieStore, Jar,
+    JarBuilder, NoCookies, SameSite, SiteForCookies, ThirdParty,
+};
 #[cfg(feature = "redirect")]
 pub use self::redirect::{
     Ending, FinalUri, HttpsOnly, Redirect, RedirectDecision, RedirectError, RedirectFuture,
