@@ -17,5 +17,5 @@ const CHAINS: [&[u8]; 7] = [
 fuzz_target!(|input: (u8, &[u8], &[u8])| {
     let (chain, header, body) = input;
     let codings = CHAINS.get(usize::from(chain)).copied().unwrap_or(header);
-    bartizan_client::compression::fuzzing::decode(codings, body);
+    bartizan_client::fuzzing::decode(codings, body);
 });

@@ -55,8 +55,12 @@ mod body;
 #[cfg(feature = "compression")]
 pub mod compression;
 pub mod connect;
+#[cfg(feature = "cookies")]
+mod cookies;
 pub mod dns;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod legacy_connect;
 mod limits;
 #[cfg(feature = "logging")]
@@ -65,6 +69,8 @@ mod pool;
 mod progress;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "redirect")]
+mod redirect;
 mod request;
 mod resolve;
 mod response;
@@ -72,6 +78,17 @@ mod timeouts;
 mod total_timeout;
 mod transport;
 
+#[cfg(feature = "cookies")]
+pub use self::cookies::{
+    Cookie, CookieError, CookieFuture, CookieLayer, CookieRequest, CookieService, CookieStore, Jar,
+    JarBuilder, NoCookies, SameSite, SiteForCookies, ThirdParty,
+};
+#[cfg(feature = "redirect")]
+pub use self::redirect::{
+    Ending, FinalUri, HttpsOnly, Redirect, RedirectDecision, RedirectError, RedirectFuture,
+    RedirectHistory, RedirectHop, RedirectLayer, RedirectPolicy, RedirectService, Redirects,
+    SameOrigin,
+};
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
     body::ResponseBody,

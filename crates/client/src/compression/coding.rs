@@ -43,7 +43,7 @@ impl Coding {
 
 /// What a `Content-Encoding` says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Encoded {
+pub(crate) enum Encoded {
     /// Nothing, or `identity`.
     No,
     /// The codings in the order in which they were applied.
@@ -55,9 +55,9 @@ pub(super) enum Encoded {
 }
 
 /// How many codings of one body are undone. There is use for one; two happen by accident.
-pub(super) const MOST_CODINGS: usize = 4;
+pub(crate) const MOST_CODINGS: usize = 4;
 
-pub(super) fn encoded(headers: &HeaderMap) -> Encoded {
+pub(crate) fn encoded(headers: &HeaderMap) -> Encoded {
     let mut codings = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
         let Ok(value) = value.to_str() else {
@@ -84,7 +84,7 @@ pub(super) fn encoded(headers: &HeaderMap) -> Encoded {
 }
 
 /// The `Accept-Encoding` that asks for `codings`, in their order.
-pub(super) fn accept(codings: &[Coding]) -> Option<HeaderValue> {
+pub(crate) fn accept(codings: &[Coding]) -> Option<HeaderValue> {
     let names: Vec<_> = codings.iter().map(|coding| coding.name()).collect();
     (!names.is_empty()).then(|| {
         HeaderValue::try_from(names.join(", ")).expect("names of codings are header values")

@@ -18,7 +18,7 @@ const CHUNK: usize = 16 * 1024;
 const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// Undoes the codings of a body, one after the other.
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     /// The one applied last comes first.
     stages: Vec<Stage>,
     input: Bytes,
@@ -28,7 +28,7 @@ pub(super) struct Decoder {
 
 /// What a [`Decoder`] has to say.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pull {
+pub(crate) enum Pull {
     Data(Bytes),
     /// Give it more by [`Decoder::push`], or say that there is no more by [`Decoder::finish`].
     Hungry,
@@ -38,7 +38,7 @@ pub(super) enum Pull {
 
 impl Decoder {
     /// Undoes `codings`, which were applied in this order.
-    pub(super) fn new(codings: &[Coding]) -> Self {
+    pub(crate) fn new(codings: &[Coding]) -> Self {
         Self {
             stages: codings
                 .iter()
@@ -52,18 +52,18 @@ impl Decoder {
     }
 
     /// Takes what came from the wire, once the last was used up.
-    pub(super) fn push(&mut self, input: Bytes) {
+    pub(crate) fn push(&mut self, input: Bytes) {
         debug_assert!(self.input.is_empty() && !self.is_over);
         self.input = input;
     }
 
     /// Says that nothing more comes from the wire.
-    pub(super) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.is_over = true;
     }
 
     /// The next decoded bytes.
-    pub(super) fn pull(&mut self) -> io::Result<Pull> {
+    pub(crate) fn pull(&mut self) -> io::Result<Pull> {
         self.pull_from(self.stages.len())
     }
 

@@ -49,38 +49,7 @@ pub use self::{
     request::{CompressionLayer, CompressionService},
 };
 
-#[doc(hidden)]
-pub mod fuzzing {
-    //! Entry points for fuzz targets; no API.
-
-    use super::{
-        coding::{Encoded, encoded},
-        decoder::{Decoder, Pull},
-    };
-    use bytes::Bytes;
-    use http::{HeaderMap, HeaderValue, header};
-
-    /// Undoes what `codings` says of `body`, until it ends, fails, or has produced a lot.
-    pub fn decode(codings: &[u8], body: &[u8]) {
-        let mut headers = HeaderMap::new();
-        let Ok(value) = HeaderValue::from_bytes(codings) else {
-            return;
-        };
-        headers.insert(header::CONTENT_ENCODING, value);
-        let Encoded::By(codings) = encoded(&headers) else {
-            return;
-        };
-        let mut decoder = Decoder::new(&codings);
-        let mut pieces = body.chunks(7);
-        for _ in 0..body.len() + 1_000 {
-            match decoder.pull() {
-                Ok(Pull::Data(_)) => {}
-                Ok(Pull::Hungry) => match pieces.next() {
-                    Some(piece) => decoder.push(Bytes::copy_from_slice(piece)),
-                    None => decoder.finish(),
-                },
-                Ok(Pull::End) | Err(_) => return,
-            }
-        }
-    }
-}
+pub(crate) use self::{
+    coding::{Encoded, encoded},
+    decoder::{Decoder, Pull},
+};

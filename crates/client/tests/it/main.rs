@@ -5,11 +5,17 @@ mod bodies;
 #[cfg(feature = "compression")]
 mod compression;
 mod connect;
+#[cfg(feature = "cookies")]
+mod cookie_vectors;
+#[cfg(all(feature = "cookies", feature = "redirect"))]
+mod cookies;
 mod dns;
 mod errors;
 mod failures;
 #[cfg(feature = "logging")]
 mod logging;
+#[cfg(feature = "redirect")]
+mod redirect;
 mod requests;
 mod responses;
 mod transport;
