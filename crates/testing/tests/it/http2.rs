@@ -375,3 +375,23 @@ async fn a_client_of_http1_fails_the_test() {
     let message = panic_of(|| drop(server));
     assert!(message.contains("does not speak HTTP/2"), "{message}");
 }
+
+#[tokio::test]
+async fn a_request_of_several_frames_is_one_and_only_when_it_is_complete() {
+    let server = H2Script::start(&[], |mut peer| async move {
+        let stream = peer.request().await.expect("a request");
+        // Nothing of its headers is left to be read.
+        peer.respond(stream, 200, "").await;
+        while let Some(frame) = peer.frame().await {
+            assert!(!matches!(frame, Frame::Continuation { .. }), "{frame:?}");
+        }
+    })
+    .await;
+    let mut request = get(&server);
+    let value = "x".repeat(50_000).parse().unwrap();
+    request.headers_mut().insert("x-huge", value);
+    let mut client = client(&server).await;
+    assert_eq!(client.send_request(request).await.unwrap().status(), 200);
+    drop(client);
+    timeout(LONG, server.closed()).await.unwrap();
+}
