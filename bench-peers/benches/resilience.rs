@@ -3,7 +3,8 @@
 //! Each contender wraps a service that is ready and answers at once. It is called by one thread, and by two that share its state, if it
 //! can be shared. The contenders of a group take turns in every round, so that a machine whose speed drifts is as unfair to one as to
 //! the others. Two threads that take turns on one core would look as if they never got in each other's way, so what the scheduler held up
-//! is measured again, or else left out. A whole run takes a quarter of a minute, and at most two on a busy machine.
+//! is measured again, or else left out. A whole run takes a quarter of a minute, and at most two on a busy machine. Arguments name the
+//! groups to run, by a part of their names: `cargo bench --bench resilience -- retry breaker`.
 
 use std::{
     error::Error,
@@ -51,7 +52,9 @@ fn main() {
     let _entered = runtime.enter();
     println!("| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |");
     println!("|---|---|---|---|---|---|");
-    for (group, contenders) in groups() {
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let is_wanted = |group: &str| wanted.is_empty() || wanted.iter().any(|wanted| group.contains(wanted));
+    for (group, contenders) in groups().into_iter().filter(|(group, _)| is_wanted(group)) {
         report(group, &contenders);
     }
 }
@@ -119,11 +122,17 @@ where
     Contender { name, most_threads: 1, worker: Box::new(move || calls(make())) }
 }
 
-fn calls<S>(mut service: S) -> Worker
+/// Two clones made one after another would lie side by side, and two threads that write to their own would share a line by accident.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+fn calls<S>(service: S) -> Worker
 where
     S: Service<u64, Response = u64> + Send + 'static,
 {
+    let mut service = Apart(service);
     Box::new(move |calls| {
+        let Apart(service) = &mut service;
         let mut cx = Context::from_waker(Waker::noop());
         for n in 0..calls {
             while service.poll_ready(&mut cx).is_pending() {}

@@ -117,7 +117,6 @@ mod layer;
 mod policy;
 mod service;
 mod state;
-mod stripes;
 
 #[cfg(feature = "http")]
 pub use self::http::Idempotent;
