@@ -152,7 +152,7 @@ pub use self::{
     endpoints::{Change, EndpointSnapshot, Endpoints},
     error::NoEndpoint,
     future::ResponseFuture,
-    judge::{Judge, OnError, ToHead},
+    judge::{Judge, ToHead},
     node::Ticket,
     picker::{
         Candidates, HashRing, LeastRequest, Maglev, Measure, PeakEwma, Picker, Prepare, RandomPick,
@@ -166,3 +166,4 @@ pub use self::{
     http::{BalanceLayer, BalanceLayerBuilder, Based, BasedFuture},
     judge::ToBodyEnd,
 };
+pub use crate::classify::OnError;

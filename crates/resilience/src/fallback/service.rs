@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bartizan_core::{Classify, Outcome, Verdict};
+use bartizan_core::{Classify, Outcome};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -224,20 +224,5 @@ impl<F, G, X, C, K> fmt::Debug for ResponseFuture<F, G, X, C, K> {
 impl<Req, Seen, K> fmt::Debug for Kept<Req, Seen, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept").finish_non_exhaustive()
-    }
-}
-
-/// Errors are failures, and every response is an answer.
-impl<Req, Res, Err> Classify<Req, Res, Err> for OnError {
-    type Seen = ();
-    type Rest = bartizan_core::IntactBody;
-
-    fn request(&self, _: &Req) -> Self::Seen {}
-
-    fn head(&self, (): Self::Seen, result: Result<&Res, &Err>) -> Verdict {
-        Verdict::Now(match result {
-            Ok(_) => Outcome::Success,
-            Err(_) => Outcome::Failure,
-        })
     }
 }

@@ -127,4 +127,4 @@ pub use self::{
     service::Hedge,
     state::HedgeHandle,
 };
-pub use crate::failover::OnError;
+pub use crate::classify::OnError;
