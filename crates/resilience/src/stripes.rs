@@ -139,6 +139,22 @@ impl<T: fmt::Debug> fmt::Debug for Held<T> {
     }
 }
 
+/// What lanes lend where a call needs a state and a judge: side by side, so that neither is one more step away.
+#[derive(Debug)]
+pub(crate) struct Lane<T, C> {
+    pub(crate) core: Arc<T>,
+    pub(crate) classify: Arc<C>,
+}
+
+impl<T, C> Clone for Lane<T, C> {
+    fn clone(&self) -> Self {
+        Self {
+            core: Arc::clone(&self.core),
+            classify: Arc::clone(&self.classify),
+        }
+    }
+}
+
 #[cfg(all(test, not(bartizan_loom)))]
 mod tests {
     use super::*;

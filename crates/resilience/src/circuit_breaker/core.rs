@@ -1,7 +1,7 @@
 //! What all services of one breaker share.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -290,20 +290,7 @@ const fn unpack(word: u64) -> (u32, State) {
 }
 
 /// What a call needs of its breaker, and what lanes lend.
-#[derive(Debug)]
-pub(super) struct Lane<C> {
-    pub(super) core: Arc<Core>,
-    pub(super) classify: Arc<C>,
-}
-
-impl<C> Clone for Lane<C> {
-    fn clone(&self) -> Self {
-        Self {
-            core: Arc::clone(&self.core),
-            classify: Arc::clone(&self.classify),
-        }
-    }
-}
+pub(super) type Lane<C> = crate::stripes::Lane<Core, C>;
 
 /// A call that was let through, and tells the breaker how it ended. The last type parameter of the body of a response that is judged
 /// at its end.

@@ -166,20 +166,7 @@ impl Streak {
 }
 
 /// What a call needs of its endpoint, and what lanes lend.
-#[derive(Debug)]
-pub(super) struct Lane<C> {
-    pub(super) core: Arc<Core>,
-    pub(super) classify: Arc<C>,
-}
-
-impl<C> Clone for Lane<C> {
-    fn clone(&self) -> Self {
-        Self {
-            core: Arc::clone(&self.core),
-            classify: Arc::clone(&self.classify),
-        }
-    }
-}
+pub(super) type Lane<C> = crate::stripes::Lane<Core, C>;
 
 #[cfg(all(test, not(bartizan_loom)))]
 mod tests {
