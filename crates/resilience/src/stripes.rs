@@ -49,11 +49,11 @@ pub(crate) struct Stripes<T>(Box<[Padded<T>]>);
 
 impl<T> Stripes<T> {
     pub(crate) fn new(value: impl Fn() -> T) -> Self {
-        Self::some(count(), value)
+        Self::sized(count(), value)
     }
 
     /// So many of them: a power of two.
-    pub(crate) fn some(count: usize, value: impl Fn() -> T) -> Self {
+    pub(crate) fn sized(count: usize, value: impl Fn() -> T) -> Self {
         debug_assert!(count.is_power_of_two());
         Self((0..count).map(|_| Padded(value())).collect())
     }
@@ -76,7 +76,8 @@ impl<T> Stripes<T> {
 }
 
 /// What calls hold on to, without all of them counting on one word: the same value, usually an [`Arc`], behind a count of references
-/// for each stripe. Clones share it.
+/// for each stripe. Clones share it. The counts take a quarter of a kilobyte each, so this is for what there is one of per service,
+/// and not one per key or per call.
 pub(crate) struct Lanes<T>(Arc<[Arc<Padded<T>>]>);
 
 impl<T: Clone> Lanes<T> {
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn no_two_stripes_are_on_one_pair_of_lines() {
-        let stripes = Stripes::some(4, || 0_u8);
+        let stripes = Stripes::sized(4, || 0_u8);
         let places: Vec<_> = stripes
             .iter()
             .map(|stripe| std::ptr::from_ref(stripe) as usize / 128)

@@ -29,7 +29,8 @@
 //! task between a balancer and its callers.
 //!
 //! Each call looks whether the list has changed, which is one atomic load. A clone that makes no calls keeps what it last saw: the
-//! services of endpoints that were removed since are dropped at its next call.
+//! services of endpoints that were removed since are dropped at its next call. How many calls are under way is counted per endpoint,
+//! for all threads, because that is what pickers go by: threads meet where they pick the same endpoint.
 //!
 //! An endpoint's service is cloned for each call. So it has to be `Sync`, and if its clones allocate, as boxed services do, so does
 //! a call.

@@ -45,7 +45,7 @@ impl Bucket {
             flow,
             started: now,
             taken: AtomicU64::new(0_u64.wrapping_sub(flow.capacity)),
-            calls: Stripes::some(stripes, || AtomicU64::new(0)),
+            calls: Stripes::sized(stripes, || AtomicU64::new(0)),
         }
     }
 
