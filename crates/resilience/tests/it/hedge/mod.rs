@@ -1,3 +1,7 @@
+#[cfg(feature = "http")]
+mod http;
+mod percentile;
+
 use std::{
     error::Error,
     fmt,
@@ -6,13 +10,10 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError, Outcome, Rejection, RejectionKind, find};
-use bartizan_resilience::hedge::{Hedge, HedgeHandle, HedgeLayer, Idempotent, OnError, Policy};
-use bartizan_testing::{
-    ControlledBody, Probe, ProbeError, ProbeHandle, Step, allocations, contract,
-};
+use bartizan_core::{BoxError, Outcome, find};
+use bartizan_resilience::hedge::{Hedge, HedgeHandle, HedgeLayer, OnError};
+use bartizan_testing::{Probe, ProbeError, ProbeHandle, Step, allocations, contract};
 use futures_util::FutureExt;
-use http::{Request, Response};
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit, service_fn};
 
@@ -29,12 +30,6 @@ contract! {
         layer: |probe| HedgeLayer::builder(|(): &()| None).after(Duration::ZERO).build().expect("valid").layer(probe),
         request: || (),
         response: || (),
-    }
-
-    mod http_laws {
-        layer: |probe| HedgeLayer::http().build().expect("valid").layer(probe),
-        request: || Request::new(Body::empty()),
-        response: || Response::new(Body::empty()),
     }
 }
 
@@ -284,83 +279,6 @@ async fn what_wins_is_what_the_classification_calls_a_success() {
     assert_eq!(service.oneshot(()).await.expect("a response"), 503);
 }
 
-/// A service whose calls take what the test says, by percentile.
-fn by_percentile(percentile: f64) -> (Hedged, ProbeHandle<u32, &'static str>, HedgeHandle) {
-    let (probe, handle) = Probe::new(|_: &u32| "at once");
-    handle.by_default(|&ms| Step::respond("late").after(MS(ms.into())));
-    let layer = HedgeLayer::builder(OnError)
-        .after_percentile(percentile)
-        .budget(1.0, 1000)
-        .build()
-        .expect("valid");
-    let hedge = layer.handle();
-    (layer.layer(probe), handle, hedge)
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_percentile_is_learned_and_then_used() {
-    let (service, probe, hedge) = by_percentile(95.0);
-    for i in 0..200 {
-        // Nine in a hundred take 200 ms, the others 20.
-        let ms = if i % 11 == 0 { 200 } else { 20 };
-        service.clone().oneshot(ms).await.expect("a response");
-        if i < 100 {
-            assert_eq!(hedge.sent(), 0, "nothing is known yet");
-        }
-    }
-    let delay = hedge.delay().expect("by now it is known");
-    assert!(delay >= MS(170) && delay <= MS(230), "{delay:?}");
-
-    probe.push(Step::pending());
-    probe.push(Step::respond("second"));
-    let started = Instant::now();
-    assert_eq!(service.oneshot(20).await.expect("a response"), "second");
-    // tokio's timers round up to a millisecond.
-    assert!(
-        started.elapsed() - delay <= MS(1),
-        "{:?}",
-        started.elapsed()
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_first_attempt_that_was_overtaken_counts_so_the_percentile_stays() {
-    let (service, probe, hedge) = by_percentile(90.0);
-    for i in 0..500 {
-        let ms = if i % 5 == 0 { 400 } else { 20 };
-        service.clone().oneshot(ms).await.expect("a response");
-    }
-    let before = hedge.delay().expect("known");
-    assert!(before > MS(300), "{before:?}");
-    // From now on every slow one is overtaken, at a time above the percentile. If that did not count, all that were seen would be fast,
-    // and the percentile would fall to 20 ms.
-    for i in 0..5000 {
-        if i % 5 == 0 {
-            probe.push(Step::pending());
-        }
-        service.clone().oneshot(20).await.expect("a response");
-    }
-    assert!(hedge.won() > 900);
-    let after = hedge.delay().expect("known");
-    assert!(
-        after > before / 2 && after < before * 2,
-        "{before:?}, then {after:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn failures_that_come_fast_do_not_pull_the_percentile_down() {
-    let (service, probe, hedge) = by_percentile(50.0);
-    for i in 0..2000 {
-        if i % 4 != 0 {
-            probe.push(Step::fail("refused").after(MS(1)));
-        }
-        let _ = service.clone().oneshot(100).await;
-    }
-    let delay = hedge.delay().expect("known");
-    assert!(delay > MS(80), "{delay:?}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn dropping_the_call_drops_both() {
     let (mut service, probe) = hedged();
@@ -369,81 +287,6 @@ async fn dropping_the_call_drops_both() {
     assert!(tokio::time::timeout(MS(500), call).await.is_err());
     let seen = probe.counts();
     assert_eq!((seen.calls, seen.in_flight, seen.cancelled), (2, 0, 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn over_http_only_idempotent_requests_that_can_be_copied() {
-    let (probe, handle) = Probe::new(|_: &Request<Body>| Response::new(Body::empty()));
-    handle.by_default(|_| Step::respond(Response::new(Body::empty())).after(MS(150)));
-    let layer = HedgeLayer::http()
-        .after(MS(100))
-        .budget(1.0, 10)
-        .build()
-        .expect("valid");
-    let service = layer.layer(probe);
-    let (stream, _handle) = ControlledBody::new();
-    for (request, attempts) in [
-        (Request::get("/").body(Body::empty()), 2),
-        (Request::put("/").body(Body::from("whole")), 2),
-        (Request::put("/").body(Body::new(stream)), 1),
-        (Request::post("/").body(Body::empty()), 1),
-        (
-            Request::post("/")
-                .header("idempotency-key", "7")
-                .body(Body::empty()),
-            1,
-        ),
-    ] {
-        let before = handle.counts().calls;
-        let request = request.expect("a request");
-        service.clone().oneshot(request).await.expect("a response");
-        assert_eq!(handle.counts().calls - before, attempts);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn over_http_a_503_and_a_rejection_wait_for_the_other() {
-    let (probe, handle) = Probe::new(|_: &Request<Body>| Response::new(Body::empty()));
-    let unavailable = || {
-        Response::builder()
-            .status(503)
-            .body(Body::empty())
-            .expect("valid")
-    };
-    let layer = HedgeLayer::http().after(MS(100)).build().expect("valid");
-    let service = layer.layer(probe);
-    for second in [
-        Step::respond(unavailable()),
-        Step::fail(Rejection::new(RejectionKind::Open, "circuit breaker")),
-    ] {
-        handle.push(Step::respond(Response::new(Body::from("first"))).after(MS(200)));
-        handle.push(second);
-        let response = service.clone().oneshot(Request::new(Body::empty())).await;
-        assert_eq!(response.expect("a response").status(), 200);
-    }
-    assert_eq!(layer.handle().sent(), 2);
-}
-
-#[test]
-fn safe_only_leaves_out_what_changes_something() {
-    let copied = |policy: Idempotent, method: &str| {
-        let request = Request::builder()
-            .method(method)
-            .uri("/")
-            .body(Body::empty());
-        policy.copy(&request.expect("valid")).is_some()
-    };
-    for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
-        assert!(copied(Idempotent::new(), method) && copied(Idempotent::new().safe_only(), method));
-    }
-    for method in ["PUT", "DELETE"] {
-        assert!(
-            copied(Idempotent::new(), method) && !copied(Idempotent::new().safe_only(), method)
-        );
-    }
-    for method in ["POST", "PATCH", "CONNECT", "PURGE"] {
-        assert!(!copied(Idempotent::new(), method));
-    }
 }
 
 #[tokio::test]

@@ -1,16 +1,17 @@
+#[cfg(feature = "http")]
+mod http;
+
 use std::{
     collections::HashMap,
-    convert::Infallible,
     future::{Ready, ready},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError, Rejection, RejectionKind};
+use bartizan_core::{BoxError, RejectionKind};
 use bartizan_resilience::rate_limit::{Decision, Quota, RateLimitLayer, Store};
 use bartizan_testing::{Probe, ProbeError, Step, contract};
 use futures_util::{FutureExt, future::join_all};
-use http::{Request, Response};
 use tokio::{
     sync::Semaphore,
     time::{Instant, advance},
@@ -57,15 +58,10 @@ contract! {
         request: || 7,
         response: || (),
     }
-
-    mod laws_with_headers {
-        layer: |probe| RateLimitLayer::new(quota(1000, 1000)).headers().layer(probe),
-        request: || Request::new(Body::empty()),
-        response: || Response::new(Body::empty()),
-    }
 }
 
 const MS: fn(u64) -> Duration = Duration::from_millis;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Stands for a database: one step for everybody, at one clock.
@@ -201,7 +197,7 @@ async fn who_gives_up_gives_its_turn_back_if_nobody_came_after_it() {
 
     async fn check<S>(service: S)
     where
-        S: Service<(), Response = Response<Body>, Error = BoxError> + Clone,
+        S: Service<(), Error = BoxError> + Clone,
     {
         let started = Instant::now();
         let calls: Vec<_> = (0..4)
@@ -363,81 +359,8 @@ async fn without_its_store_calls_are_let_through_or_refused_as_you_say() {
     assert_eq!(source.to_string(), "the store is away");
 }
 
-fn header<B>(response: &Response<B>, name: &str) -> Vec<String> {
-    let values = response.headers().get_all(name).iter();
-    values
-        .map(|value| value.to_str().expect("ASCII").to_owned())
-        .collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn http_clients_are_told_where_they_stand() {
-    let inner =
-        service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
-    let per_client = Quota::try_new(60, 60 * SECOND).and_then(|quota| quota.try_burst(3));
-    let layer = RateLimitLayer::new(per_client.expect("valid"))
-        .headers()
-        .reject_with(Rejection::into_response);
-    let service = layer.layer(inner);
-    for left in [2, 1, 0] {
-        let Ok(response) = service.clone().oneshot(Request::new(Body::empty())).await;
-        assert_eq!(response.status(), 200);
-        assert_eq!(
-            header(&response, "ratelimit-policy"),
-            [r#""default";q=60;w=60"#]
-        );
-        let now = format!(r#""default";r={left};t={}"#, 3 - left);
-        assert_eq!(header(&response, "ratelimit"), [now]);
-        assert!(header(&response, "retry-after").is_empty());
-    }
-    advance(MS(100)).await;
-    let Ok(response) = service.clone().oneshot(Request::new(Body::empty())).await;
-    assert_eq!(response.status(), 429);
-    assert_eq!(header(&response, "ratelimit"), [r#""default";r=0;t=3"#]);
-    assert_eq!(
-        header(&response, "ratelimit-policy"),
-        [r#""default";q=60;w=60"#]
-    );
-    assert_eq!(header(&response, "retry-after"), ["1"]);
-
-    // A response of yours gets the delay too.
-    let layer = RateLimitLayer::new(quota(1, 1))
-        .headers()
-        .reject_with(|_| Response::new(Body::from("slowly")));
-    let service = layer.layer(inner);
-    let _ = service.clone().oneshot(Request::new(Body::empty())).await;
-    let Ok(response) = service.oneshot(Request::new(Body::empty())).await;
-    assert_eq!(header(&response, "retry-after"), ["1"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_limits_in_one_stack_tell_both() {
-    let inner = RateLimitLayer::new(Quota::try_new(5, MS(500)).expect("valid"))
-        .try_headers_named("fast")
-        .expect("a name");
-    let outer = RateLimitLayer::new(Quota::try_new(100, 3600 * SECOND).expect("valid"))
-        .try_headers_named("per hour")
-        .expect("a name");
-    let service = outer.layer(inner.layer(Bare));
-    let response = service.oneshot(()).await.expect("a response");
-    assert_eq!(
-        header(&response, "ratelimit-policy"),
-        [r#""fast";q=5"#, r#""per hour";q=100;w=3600"#]
-    );
-    assert_eq!(
-        header(&response, "ratelimit"),
-        [r#""fast";r=4;t=1"#, r#""per hour";r=99;t=36"#]
-    );
-}
-
 #[test]
 fn what_cannot_be_is_refused() {
-    for name in ["", "a\"b", "a\\b", "größe", "a\nb"] {
-        let error = RateLimitLayer::new(quota(1, 1))
-            .try_headers_named(name)
-            .expect_err("refused");
-        assert_eq!(error.field(), "policy name", "{name:?}");
-    }
     let error = RateLimitLayer::builder(quota(1, 1))
         .max_keys(0)
         .build_per_key(|key: &u32| Some(*key))
