@@ -55,7 +55,9 @@ mod body;
 pub mod connect;
 #[cfg(feature = "cookies")]
 mod cookies;
+mod defaults;
 mod error;
+mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 mod legacy_connect;
@@ -82,7 +84,12 @@ pub use self::redirect::{
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
     body::ResponseBody,
+    defaults::{Defaults, DefaultsLayer},
     error::{Error, Phase},
+    forwarded::{
+        Forwarded, ForwardedElement, ForwardedError, ForwardedHeaders, ForwardedLayer,
+        ForwardedMode, ForwardedNode,
+    },
     request::{IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, ResponseExt},
     timeouts::Timeouts,
