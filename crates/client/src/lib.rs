@@ -54,16 +54,16 @@ mod base_url;
 mod body;
 pub mod connect;
 #[cfg(feature = "cookies")]
-mod cookies;
-mod defaults;
+pub mod cookies;
+pub mod defaults;
 mod error;
-mod forwarded;
+pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 mod legacy_connect;
 mod pool;
 #[cfg(feature = "redirect")]
-mod redirect;
+pub mod redirect;
 mod request;
 mod resolve;
 mod response;

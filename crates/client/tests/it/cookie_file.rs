@@ -100,7 +100,7 @@ fn a_file_that_is_no_jar_says_where() {
     let good = std::fs::read_to_string(&path).expect("text");
     let injected = good.replace("\"1\"", "\"1; b=2\"");
     let without_path = good.replace("\"/\"", "\"\"");
-    let too_long = format!("\"{}\"\n", "x".repeat(100_000));
+    let too_long = format!("\"{}\"\n", "x".repeat(2_000_000));
     for second in [
         "{}\n",
         "not json\n",

@@ -233,6 +233,21 @@ async fn ten_are_followed_unless_told_otherwise() {
     }
 }
 
+/// Who allows none is told of no loop.
+#[tokio::test]
+async fn none_allowed_is_the_first_response_or_an_error() {
+    let get = async |settings: Redirects| {
+        let (client, handle) = redirecting(settings, &[(302, "/")]);
+        let result = client.get("http://a.example/").send().await;
+        assert_eq!(sent(&handle).len(), 1);
+        result
+    };
+    let response = get(Redirects::limited(0)).await;
+    assert_eq!(response.expect("the first").status(), 302);
+    let error = get(Redirects::limited(0).at_limit(Ending::Error)).await;
+    assert!(why(&error.expect_err("none allowed")).is_limit());
+}
+
 #[tokio::test]
 async fn hostile_locations_are_told_and_not_followed() {
     let long = format!("http://a.example/{}", "a".repeat(40_000));
