@@ -50,3 +50,21 @@ pub fn set_cookie(uri: &http::Uri, value: &[u8]) {
         assert!(!header.as_bytes().contains(&b';'));
     }
 }
+
+/// Reads a `Forwarded`, writes it, and reads that.
+pub fn forwarded(value: &[u8]) {
+    let read = |value: http::HeaderValue| {
+        let headers = http::HeaderMap::from_iter([(http::header::FORWARDED, value)]);
+        crate::ForwardedElement::parse(&headers)
+    };
+    let Ok(Ok(elements)) = http::HeaderValue::from_bytes(value).map(read) else {
+        return;
+    };
+    for element in elements
+        .iter()
+        .filter(|element| **element != crate::ForwardedElement::new())
+    {
+        let written = http::HeaderValue::try_from(element.to_string()).expect("a header");
+        assert_eq!(read(written).as_deref(), Ok(std::slice::from_ref(element)));
+    }
+}

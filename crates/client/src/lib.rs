@@ -58,7 +58,10 @@ pub mod connect;
 #[cfg(feature = "cookies")]
 mod cookies;
 pub mod dns;
+pub mod cookies;
+pub mod defaults;
 mod error;
+pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 mod legacy_connect;
@@ -70,7 +73,7 @@ mod progress;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 #[cfg(feature = "redirect")]
-mod redirect;
+pub mod redirect;
 mod request;
 mod resolve;
 mod response;
@@ -92,12 +95,17 @@ pub use self::redirect::{
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
     body::ResponseBody,
+    defaults::{Defaults, DefaultsLayer},
     error::{Error, Phase},
     limits::{
         LimitedBody, ResponseLimits, ResponseLimitsFuture, ResponseLimitsLayer,
         ResponseLimitsService,
     },
     progress::{Progress, ProgressBody},
+    forwarded::{
+        Forwarded, ForwardedElement, ForwardedError, ForwardedHeaders, ForwardedLayer,
+        ForwardedMode, ForwardedNode,
+    },
     request::{IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, ResponseExt},
     timeouts::Timeouts,

@@ -4,6 +4,8 @@ use std::{borrow::Cow, net::Ipv4Addr};
 
 use http::Uri;
 
+use super::set_cookie::MAX_ATTRIBUTE;
+
 /// What of a request's URI decides about cookies.
 #[derive(Clone, Debug)]
 pub(super) struct Origin<'a> {
@@ -38,8 +40,10 @@ impl<'a> Origin<'a> {
 
     /// The path of a cookie that names none (RFC 6265 section 5.1.4).
     pub(super) fn default_path(&self) -> &'a str {
-        match self.path.rfind('/') {
-            Some(end @ 1..) if self.path.starts_with('/') => &self.path[..end],
+        // No longer than one that is named may be: a redirect can lead to any.
+        let path = self.path.get(..MAX_ATTRIBUTE).unwrap_or(self.path);
+        match path.rfind('/') {
+            Some(end @ 1..) if path.starts_with('/') => &path[..end],
             _ => "/",
         }
     }
@@ -166,6 +170,14 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn a_default_path_is_no_longer_than_one_that_is_named() {
+        let uri: Uri = format!("http://h.example/a/{}/b", "x".repeat(5000))
+            .parse()
+            .expect("a URI");
+        assert_eq!(Origin::of(&uri).expect("an origin").default_path(), "/a");
     }
 
     #[test]

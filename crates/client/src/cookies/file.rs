@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Cookie, Jar, SameSite};
 
-/// Longer lines are nothing that was saved here: a cookie of 4 KiB, with its path and domain, and each byte escaped.
-const MAX_LINE: u64 = 64 * 1024;
+/// Longer lines are nothing that was saved here: no header is as long, even with each byte of it escaped.
+const MAX_LINE: u64 = 1024 * 1024;
 
 impl Jar {
     /// Writes the cookies that outlive the session to a file, one JSON object in each line. How many there were.

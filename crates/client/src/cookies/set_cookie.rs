@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{CookieError, SameSite, date, error::Why};
 
 /// Longer values of attributes are left out of account (RFC 6265bis section 5.6).
-const MAX_ATTRIBUTE: usize = 1024;
+pub(super) const MAX_ATTRIBUTE: usize = 1024;
 
 /// A `Set-Cookie` field, read and not judged.
 #[derive(Clone, Debug, PartialEq, Eq)]

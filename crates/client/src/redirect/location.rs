@@ -133,6 +133,9 @@ pub(super) fn of(headers: &HeaderMap) -> Option<Result<&[u8], Invalid>> {
 
 /// Reads a `Location` as the layer does, and holds the outcome to what the layer relies on.
 pub(crate) fn check(base: &Uri, location: &[u8]) {
+    if base.authority().is_none() {
+        return;
+    }
     let Ok(Ok(target)) = Base::of(base).map(|base| base.resolve(location)) else {
         return;
     };

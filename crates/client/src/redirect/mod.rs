@@ -40,7 +40,8 @@
 //! as `x-api-key` and `x-csrf-token`, nor one of [yours](Redirects::strip). They do not come back if a later redirect returns. `Host`
 //! stays behind on every redirect: it was right for one URI.
 //!
-//! Request extensions go along, as they are options of the call.
+//! Request extensions go along, as they are options of the call: [`ConnectOptions`](crate::connect::ConnectOptions) too, with a TLS
+//! profile and its client certificate. The body goes along wherever the table says so.
 //!
 //! # Placement
 //!

@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::RedirectPolicy;
 
 /// How redirects are followed: for a whole [`RedirectLayer`](super::RedirectLayer), or for one request, as its extension, which then
-/// replaces all of the layer's.
+/// replaces all of the layer's, what it [strips](Self::strip) included.
 ///
 /// Cheap to clone. See the [module](super) for what each rule means.
 #[derive(Clone)]

@@ -139,7 +139,8 @@ impl<B: Replay + Default> Trail<B> {
         if target.is_cross_origin && options.is_some_and(|to| to.get_unix_socket().is_some()) {
             return Verdict::End(Some(fail(Why::Socket)));
         }
-        if self.is_loop(headers, next_method, target) {
+        // Who allows none asks for the first response, or for an error that says so.
+        if self.limit > 0 && self.is_loop(headers, next_method, target) {
             return Verdict::End(end(settings.at_loop, || fail(Why::Loop)));
         }
         if self.history.len() >= self.limit {

@@ -6,6 +6,10 @@ mod bodies;
 mod compression;
 mod connect;
 #[cfg(feature = "cookies")]
+mod cookie_file;
+#[cfg(feature = "cookies")]
+mod cookie_jar;
+#[cfg(feature = "cookies")]
 mod cookie_vectors;
 #[cfg(all(feature = "cookies", feature = "redirect"))]
 mod cookies;
@@ -14,8 +18,14 @@ mod errors;
 mod failures;
 #[cfg(feature = "logging")]
 mod logging;
+mod defaults;
+mod errors;
+mod failures;
+mod forwarded;
 #[cfg(feature = "redirect")]
 mod redirect;
+#[cfg(feature = "redirect")]
+mod redirect_matrix;
 mod requests;
 mod responses;
 mod transport;

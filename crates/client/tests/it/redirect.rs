@@ -12,11 +12,11 @@ use bartizan_testing::{ControlledBody, Loopback, Probe, ProbeHandle, Step, contr
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
-type Handle = ProbeHandle<Request<Body>, Response<Body>>;
-type Client = RedirectService<Probe<Request<Body>, Response<Body>>>;
+pub(crate) type Handle = ProbeHandle<Request<Body>, Response<Body>>;
+pub(crate) type Client = RedirectService<Probe<Request<Body>, Response<Body>>>;
 
 /// Answers each request with the next of these redirects, then with 200.
-fn redirecting(redirects: Redirects, script: &[(u16, &str)]) -> (Client, Handle) {
+pub(crate) fn redirecting(redirects: Redirects, script: &[(u16, &str)]) -> (Client, Handle) {
     let (probe, handle) = Probe::new(|_: &Request<Body>| Response::new(Body::from("the end")));
     for (status, location) in script {
         handle.push(Step::respond(to(*status, location)));
@@ -32,7 +32,7 @@ fn to(status: u16, location: &str) -> Response<Body> {
         .expect("a response")
 }
 
-fn why(error: &Error) -> &RedirectError {
+pub(crate) fn why(error: &Error) -> &RedirectError {
     assert!(error.is_redirect(), "{error:?}");
     find(error).expect("a redirect error")
 }
@@ -43,107 +43,6 @@ fn sent(handle: &Handle) -> Vec<String> {
         .iter()
         .map(|request| format!("{} {}", request.method(), request.uri()))
         .collect()
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Sending {
-    Nothing,
-    Whole,
-    Stream,
-}
-
-/// Every method, status, origin and kind of body, against what RFC 9110 section 15.4 says of each.
-#[tokio::test]
-async fn the_redirect_matrix() {
-    let mut cases = 0;
-    for method in [
-        "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY",
-    ] {
-        for status in [300, 301, 302, 303, 304, 305, 306, 307, 308] {
-            for location in [
-                "/b",
-                "http://a.example/b",
-                "http://b.example/b",
-                "https://a.example/b",
-                "http://a.example:81/b",
-            ] {
-                for sending in [Sending::Nothing, Sending::Whole, Sending::Stream] {
-                    one_of_the_matrix(method, status, location, sending).await;
-                    cases += 1;
-                }
-            }
-        }
-    }
-    assert_eq!(cases, 8 * 9 * 5 * 3);
-}
-
-async fn one_of_the_matrix(method: &str, status: u16, location: &str, sending: Sending) {
-    let case = format!("{method} {status} {location} {sending:?}");
-    let (client, handle) = redirecting(Redirects::default(), &[(status, location)]);
-    let (stream, _frames) = ControlledBody::new();
-    let request = Request::builder()
-        .method(method)
-        .uri("http://a.example/a")
-        .header("authorization", "secret")
-        .header("content-type", "text/plain")
-        .header("accept", "*/*")
-        .extension("an option")
-        .body(match sending {
-            Sending::Nothing => Body::empty(),
-            Sending::Whole => Body::from("payload"),
-            Sending::Stream => Body::new(stream),
-        })
-        .expect("a request");
-    let result = client.oneshot(request).await;
-
-    let becomes_get = match status {
-        301 | 302 => method == "POST",
-        303 => method != "HEAD" && method != "GET",
-        _ => false,
-    };
-    let requests = handle.take_requests();
-    if !matches!(status, 301 | 302 | 303 | 307 | 308) {
-        assert_eq!(result.expect(&case).status(), status, "{case}");
-        assert_eq!(requests.len(), 1, "{case}");
-        return;
-    }
-    if sending == Sending::Stream && !becomes_get {
-        assert!(why(&result.expect_err(&case)).is_unreplayable(), "{case}");
-        assert_eq!(requests.len(), 1, "{case}");
-        return;
-    }
-    let response = result.expect(&case);
-    assert_eq!(response.status(), 200, "{case}");
-    let end = response.extensions().get::<FinalUri>().expect("a URI");
-    let [_, next] = &requests[..] else {
-        panic!("{case}: {requests:?}");
-    };
-    assert_eq!(end.uri(), next.uri(), "{case}");
-    assert_eq!(next.uri().path(), "/b", "{case}");
-    assert_eq!(
-        next.method().as_str(),
-        if becomes_get { "GET" } else { method },
-        "{case}"
-    );
-    let kept = if becomes_get || sending != Sending::Whole {
-        ""
-    } else {
-        "payload"
-    };
-    assert_eq!(next.body().whole().expect("whole"), kept, "{case}");
-    assert_eq!(
-        next.headers().contains_key("content-type"),
-        !becomes_get,
-        "{case}"
-    );
-    let is_same_origin = matches!(location, "/b" | "http://a.example/b");
-    assert_eq!(
-        next.headers().contains_key("authorization"),
-        is_same_origin,
-        "{case}"
-    );
-    assert_eq!(next.headers().get("accept").expect("kept"), "*/*", "{case}");
-    assert_eq!(next.extensions().get(), Some(&"an option"), "{case}");
 }
 
 /// Fault: a user-set `Host` or `x-api-key` follows a redirect to a stranger.
@@ -332,6 +231,21 @@ async fn ten_are_followed_unless_told_otherwise() {
         assert_eq!(response.expect("the last").status(), 302);
         assert_eq!(sent(&handle).len(), requests);
     }
+}
+
+/// Who allows none is told of no loop.
+#[tokio::test]
+async fn none_allowed_is_the_first_response_or_an_error() {
+    let get = async |settings: Redirects| {
+        let (client, handle) = redirecting(settings, &[(302, "/")]);
+        let result = client.get("http://a.example/").send().await;
+        assert_eq!(sent(&handle).len(), 1);
+        result
+    };
+    let response = get(Redirects::limited(0)).await;
+    assert_eq!(response.expect("the first").status(), 302);
+    let error = get(Redirects::limited(0).at_limit(Ending::Error)).await;
+    assert!(why(&error.expect_err("none allowed")).is_limit());
 }
 
 #[tokio::test]
