@@ -50,7 +50,7 @@ type InnerStream = Socket;
 ///
 /// # Errors
 ///
-/// Those of [`SocketConnector`], and of [`ProxyLayer`](crate::proxy::ProxyLayer).
+/// Those of [`SocketConnector`], and of `ProxyLayer` with the feature `proxy`.
 ///
 /// # Examples
 ///
@@ -91,6 +91,7 @@ type InnerStream = Socket;
 ///     .build();
 ///
 /// connector.oneshot(Destination::of(&"http://api.example/".parse()?).unwrap()).await?;
+/// server.closed().await;
 /// assert_eq!(server.connections(), 1);
 /// # Ok(())
 /// # }

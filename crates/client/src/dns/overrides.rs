@@ -28,6 +28,7 @@ use super::Name;
 ///
 /// let destination = Destination::of(&"http://api.example.com/".parse()?).unwrap();
 /// connector.oneshot(destination).await?;
+/// server.closed().await;
 /// assert_eq!(server.connections(), 1);
 /// # Ok(())
 /// # }

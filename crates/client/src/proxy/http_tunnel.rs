@@ -201,7 +201,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_make_no_difference(cuts in proptest::collection::vec(0..60_usize, 0..6)) {
+        fn pieces_make_no_difference(cuts in proptest::collection::vec(0..=57_usize, 0..6)) {
             let whole = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nVia: x\r\n\r\nearly";
             let mut cuts = cuts;
             cuts.sort_unstable();

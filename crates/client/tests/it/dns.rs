@@ -176,3 +176,103 @@ async fn a_resolver_that_panics_is_asked_again() {
     assert!(ask().await.is_ok());
     assert_eq!(lookups.load(Ordering::SeqCst), 3);
 }
+
+#[cfg(feature = "hickory")]
+mod hickory {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use bartizan_client::dns::HickoryResolver;
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    const A: u8 = 1;
+    const AAAA: u8 = 28;
+
+    /// A name server with one record for each type of query that has one; the others get an empty answer. Those of one type wait for
+    /// `gate`.
+    async fn name_server(
+        records: &'static [(u8, u8, &'static [u8])],
+        gated: u8,
+        gate: oneshot::Receiver<()>,
+    ) -> SocketAddr {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a free port");
+        let addr = socket.local_addr().expect("an address");
+        let socket = Arc::new(socket);
+        let mut gate = Some(gate);
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            while let Ok((n, from)) = socket.recv_from(&mut query).await {
+                let name_length = query[12..n]
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .expect("a name");
+                let end_of_question = 12 + name_length + 1 + 4;
+                let kind = query[end_of_question - 3];
+                let record = records.iter().find(|(own, ..)| *own == kind);
+                // A response that is recursive, with one question and perhaps one answer.
+                let mut answer = query[..2].to_vec();
+                answer.extend([0x81, 0x80, 0, 1, 0, u8::from(record.is_some()), 0, 0, 0, 0]);
+                answer.extend(&query[12..end_of_question]);
+                if let Some((kind, ttl, data)) = record {
+                    let length = u8::try_from(data.len()).expect("an address");
+                    answer.extend([0xc0, 12, 0, *kind, 0, 1, 0, 0, 0, *ttl, 0, length]);
+                    answer.extend(*data);
+                }
+                let gate = if kind == gated { gate.take() } else { None };
+                let socket = Arc::clone(&socket);
+                tokio::spawn(async move {
+                    if let Some(gate) = gate {
+                        let _ = gate.await;
+                    }
+                    socket.send_to(&answer, from).await.expect("sent");
+                });
+            }
+        });
+        addr
+    }
+
+    async fn ask(server: SocketAddr) -> Result<Answer, BoxError> {
+        let resolver = HickoryResolver::try_with_servers([server]).expect("a resolver");
+        resolver.oneshot("a.example".parse().expect("a name")).await
+    }
+
+    #[tokio::test]
+    async fn the_first_family_does_not_wait_for_the_other() {
+        let (open, gate) = oneshot::channel();
+        const SIX: &[u8] = &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+        let server = name_server(&[(A, 60, &[10, 0, 0, 1]), (AAAA, 30, SIX)], AAAA, gate).await;
+        let answer = ask(server).await.expect("IPv4");
+        assert_eq!(answer.addresses(), [ip("10.0.0.1")]);
+        assert_eq!(answer.ttl(), Some(S(60)));
+        open.send(()).expect("it waits");
+        let whole = answer.complete().await.expect("both");
+        assert_eq!(whole.addresses(), [ip("10.0.0.1"), ip("2001:db8::1")]);
+        assert_eq!(whole.ttl(), Some(S(30)));
+    }
+
+    #[tokio::test]
+    async fn a_family_that_is_missing_is_no_failure() {
+        let (_, gate) = oneshot::channel();
+        let server = name_server(&[(A, 60, &[10, 0, 0, 1])], 0, gate).await;
+        let whole = ask(server)
+            .await
+            .expect("IPv4")
+            .complete()
+            .await
+            .expect("IPv4");
+        assert_eq!(whole.addresses(), [ip("10.0.0.1")]);
+        let (_, gate) = oneshot::channel();
+        ask(name_server(&[], 0, gate).await)
+            .await
+            .expect_err("neither");
+    }
+
+    #[test]
+    fn no_name_server_is_an_error() {
+        let error = HickoryResolver::try_with_servers([]).expect_err("none");
+        assert_eq!(error.field(), "servers");
+    }
+}
