@@ -51,11 +51,10 @@
 //! - `json` (default): `.json(…)` on requests and responses.
 
 mod base_url;
-mod body;
 pub mod connect;
 mod error;
 mod legacy_connect;
-mod pool;
+pub mod pool;
 mod request;
 mod resolve;
 mod response;
@@ -64,8 +63,8 @@ mod transport;
 
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
-    body::ResponseBody,
     error::{Error, Phase},
+    pool::{ConnectionInfo, Pool, ResponseBody},
     request::{IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, ResponseExt},
     timeouts::Timeouts,
