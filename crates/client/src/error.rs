@@ -1,9 +1,11 @@
 //! The one error of this crate.
 
-use std::{borrow::Cow, error, fmt};
+use std::{borrow::Cow, error, fmt, sync::Arc};
 
 use bartizan_core::{BoxError, Rejection, RejectionKind, find};
 use http::{HeaderMap, Method, Request, StatusCode, Uri, uri::Parts};
+
+use crate::{connect::Destination, pool::ConnectionInfo};
 
 /// Why a call came to nothing: it could not be built, sent, answered, or read.
 ///
@@ -50,6 +52,7 @@ struct Inner {
     kind: Kind,
     message: Cow<'static, str>,
     call: Option<Call>,
+    connection: Option<ConnectionInfo>,
     response: Option<(StatusCode, HeaderMap)>,
     source: Option<BoxError>,
 }
@@ -101,6 +104,7 @@ impl Error {
             kind,
             message: message.into(),
             call: None,
+            connection: None,
             response: None,
             source: None,
         }))
@@ -120,6 +124,40 @@ impl Error {
     pub(crate) fn with_response(mut self, status: StatusCode, headers: HeaderMap) -> Self {
         self.0.response = Some((status, headers));
         self
+    }
+
+    /// Says which connection it was.
+    pub(crate) fn with_connection(mut self, connection: ConnectionInfo) -> Self {
+        self.0.connection = Some(connection);
+        self
+    }
+
+    /// The error of any connector: ours as it is, and any other as the source of one.
+    pub(crate) fn of_connector(error: BoxError, destination: &Destination) -> Self {
+        match error.downcast::<Self>() {
+            Ok(ours) => *ours,
+            Err(other) => {
+                let (host, port) = (destination.host(), destination.port());
+                Self::new(
+                    Kind::Connect,
+                    format!(
+                        "connection failed: tried {host}:{port}; check that something listens there"
+                    ),
+                )
+                .with_source(other)
+            }
+        }
+    }
+
+    /// The error of one attempt to connect, for one of the calls that waited for it.
+    pub(crate) fn of_failure(failure: Arc<Self>) -> Self {
+        match Arc::try_unwrap(failure) {
+            Ok(only) => only,
+            Err(shared) => {
+                let error = Self::new(shared.0.kind, shared.0.message.clone());
+                error.with_source(SharedFailure(shared))
+            }
+        }
     }
 
     pub(crate) fn broken_body(source: impl Into<BoxError>) -> Self {
@@ -285,6 +323,11 @@ impl Error {
         Some(&self.0.call.as_ref()?.method)
     }
 
+    /// The connection that it happened on, if there was one.
+    pub fn connection(&self) -> Option<&ConnectionInfo> {
+        self.ours().0.connection.as_ref()
+    }
+
     fn is_one_of(&self, kinds: &[Kind]) -> bool {
         kinds.contains(&self.ours().0.kind)
     }
@@ -375,6 +418,22 @@ impl error::Error for Error {
     }
 }
 
+/// Stands for an error that several calls have come to, in the chain of each.
+#[derive(Debug)]
+struct SharedFailure(Arc<Error>);
+
+impl fmt::Display for SharedFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("several calls waited for this connection")
+    }
+}
+
+impl error::Error for SharedFailure {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
 /// Which call an error is about.
 #[derive(Clone)]
 pub(crate) struct Call {
@@ -390,10 +449,6 @@ impl Call {
     /// Copies no text: a URI is shared bytes.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self::new(request.method().clone(), request.uri().clone())
-    }
-
-    pub(crate) const fn uri(&self) -> &Uri {
-        &self.uri
     }
 
     fn redacted(mut self) -> Self {

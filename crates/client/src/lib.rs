@@ -74,6 +74,7 @@ mod progress;
 pub mod proxy;
 #[cfg(feature = "redirect")]
 pub mod redirect;
+pub mod pool;
 mod request;
 mod resolve;
 mod response;
@@ -106,6 +107,8 @@ pub use self::{
         Forwarded, ForwardedElement, ForwardedError, ForwardedHeaders, ForwardedLayer,
         ForwardedMode, ForwardedNode,
     },
+    error::{Error, Phase},
+    pool::{ConnectionInfo, Pool, ResponseBody},
     request::{IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, ResponseExt},
     timeouts::Timeouts,

@@ -1,20 +1,19 @@
 //! From a request to the wire, and back to a response.
 
 use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError, ConfigError};
-use http::{Request, Response, Uri, Version, header::CONTENT_LENGTH, uri::Scheme};
+use bartizan_core::{BoxError, ConfigError};
+use http::{Request, Response};
 use tower_service::Service;
 
 use crate::{
-    Error, ResponseBody,
-    error::{Call, Kind, redacted},
-    pool::{Config, Failure, Pool, Sending, Stage},
+    Error, Timeouts,
+    legacy_connect::Connector,
+    pool::{Pool, PoolBuilder, PoolFuture, ResponseBody},
+    resolve::Resolver,
 };
 
 /// Sends requests over TCP, and keeps the connections for the next ones. The innermost service of a client stack.
@@ -24,32 +23,22 @@ use crate::{
 ///
 /// # Connections
 ///
-/// Names are resolved by the system, except that `localhost` and names below it are this machine, and those below `.invalid` fail at
-/// once (RFC 6761). Of several addresses the first that answers wins: the other family is tried 300 ms after the first (happy
-/// eyeballs, RFC 8305).
-///
-/// HTTP/1.1 carries one request at a time on a connection, so there are as many connections to a host as requests at once. HTTP/2
-/// carries them all on one; while that is being made the others wait for it, and if it fails they try one after the other, each with
-/// a connect timeout of its own.
-///
-/// A server may close an idle connection in the moment it is used again. A request that was certainly not written is then sent on
-/// another connection; the caller sees nothing of it. If some of it was written, the call fails with an error that is not
-/// [unsent](Error::is_unsent), because the server may have acted on it.
+/// A [`Pool`] over TCP: see [`pool`](crate::pool) for how connections are made, shared and given up. Names are resolved by the
+/// system, except that `localhost` and names below it are this machine, and those below `.invalid` fail at once (RFC 6761). Of
+/// several addresses the first that answers wins: the other family is tried 300 ms after the first (happy eyeballs, RFC 8305).
 ///
 /// # Readiness and cancellation
 ///
-/// Always ready. There is no limit on requests or connections: put a concurrency limit above it.
+/// Always ready. There is no limit on requests or connections unless [one is set](TransportBuilder::pool).
 ///
 /// Dropping the response future gives up the call. Once the request is being sent, HTTP/1.1 closes its connection and HTTP/2 resets
-/// its stream and keeps the connection. Before that, nothing is sent. A connect in progress is dropped too, except where another
-/// connection became free meanwhile: then it is finished and kept. The system's name lookup cannot be stopped: it ends on its own,
-/// on a thread of the runtime's blocking pool.
+/// its stream and keeps the connection. Before that, nothing is sent; a connection that is being made is finished and kept.
 ///
 /// # Errors
 ///
 /// [`Error`]. [`is_builder`](Error::is_builder) for what cannot be sent: a URI without scheme and host, one with user information
 /// (RFC 9110 section 4.2.4), and `https`, since this transport has no TLS. The error of a request body that fails is among the
-/// sources with HTTP/1.1; hyper's HTTP/2 does not hand it on. There is no limit on the time until the response: put a timeout above.
+/// sources.
 ///
 /// # Examples
 ///
@@ -97,30 +86,22 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Transport {
     pool: Pool,
-    connect_timeout: Duration,
-    version: Version,
 }
 
 impl Transport {
     /// A transport with every default of [`TransportBuilder`].
     pub fn new() -> Self {
-        Self::of(&TransportBuilder::new().config)
+        Self::builder().build().expect("the defaults are valid")
     }
 
     /// Changes some of the defaults.
-    pub const fn builder() -> TransportBuilder {
+    pub fn builder() -> TransportBuilder {
         TransportBuilder::new()
     }
 
-    fn of(config: &Config) -> Self {
-        Self {
-            pool: Pool::new(config),
-            connect_timeout: config.connect_timeout,
-            version: match config.protocol {
-                Protocol::Http1 => Version::HTTP_11,
-                Protocol::Http2 => Version::HTTP_2,
-            },
-        }
+    /// Its connections: figures, prewarming, draining, a service for one origin.
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
     }
 }
 
@@ -139,161 +120,27 @@ where
     type Error = Error;
     type Future = TransportFuture;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Service::<Request<B>>::poll_ready(&mut self.pool, cx)
     }
 
     fn call(&mut self, request: Request<B>) -> TransportFuture {
-        let call = Call::of(&request);
-        let state = match check(request.uri()).and_then(|()| check_length(&request)) {
-            Ok(()) => {
-                let mut request = request.map(Body::new);
-                // The version is that of a hop: a proxy's request may have come by another.
-                *request.version_mut() = self.version;
-                State::Sending {
-                    sending: self.pool.send(request),
-                    connect_timeout: self.connect_timeout,
-                }
-            }
-            Err(error) => State::Unsendable(Some(error)),
-        };
-        TransportFuture { call, state }
+        self.pool.call(request)
     }
-}
-
-/// Whether a `Content-Length` that somebody has set is true. If it is not, the peer waits for more, or takes the rest for another
-/// request.
-fn check_length<B: http_body::Body>(request: &Request<B>) -> Result<(), Error> {
-    let length = request.body().size_hint().exact();
-    let told = request.headers().get(CONTENT_LENGTH);
-    match (told, length) {
-        (Some(told), Some(length)) if told.as_bytes() != length.to_string().as_bytes() => {
-            Err(Error::new(
-                Kind::Builder,
-                format!(
-                    "the header `content-length` is {told:?}, and the body has {length} bytes: leave the header out"
-                ),
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether a request for `uri` can be sent.
-fn check(uri: &Uri) -> Result<(), Error> {
-    let fail = |problem: &str| {
-        let uri = redacted(uri);
-        Err(Error::new(
-            Kind::Builder,
-            format!("request URI `{uri}` {problem}"),
-        ))
-    };
-    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-        return fail("has no host: use an absolute URL or a BaseUrlLayer");
-    };
-    if *scheme == Scheme::HTTPS {
-        return Err(Error::new(
-            Kind::Builder,
-            "https is not supported by this transport: it has no TLS",
-        ));
-    }
-    if *scheme != Scheme::HTTP {
-        return fail("is not http: this transport sends nothing else");
-    }
-    if authority.as_str().contains('@') {
-        return fail("had user information, which is not sent: set the `authorization` header");
-    }
-    if authority.host().is_empty() {
-        return fail("has no host: use an absolute URL or a BaseUrlLayer");
-    }
-    // `http` keeps a port that is none, and answers `None` for it.
-    let port_is_given = authority.as_str().len() > authority.host().len();
-    if port_is_given && !matches!(authority.port_u16(), Some(1..)) {
-        return fail("has no usable port: give one from 1 to 65535, or none for 80");
-    }
-    Ok(())
 }
 
 /// The response of a [`Transport`], once its head is there.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct TransportFuture {
-    call: Call,
-    state: State,
-}
+pub type TransportFuture = PoolFuture;
 
-#[derive(Debug)]
-enum State {
-    Unsendable(Option<Error>),
-    Sending {
-        sending: Sending,
-        connect_timeout: Duration,
-    },
-}
-
-impl Future for TransportFuture {
-    type Output = Result<Response<ResponseBody>, Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let error = match &mut this.state {
-            State::Unsendable(error) => error.take().expect("polled after completion"),
-            State::Sending {
-                sending,
-                connect_timeout,
-            } => match ready!(Pin::new(sending).poll(cx)) {
-                Ok(mut response) => {
-                    // For the errors of reading it: no layer above knows better where it came from.
-                    response.extensions_mut().insert(this.call.clone());
-                    return Poll::Ready(Ok(response.map(ResponseBody::new)));
-                }
-                Err(failure) => explain(failure, this.call.uri(), *connect_timeout),
-            },
-        };
-        Poll::Ready(Err(error.with_call(Some(this.call.clone()))))
-    }
-}
-
-fn explain(failure: Failure, uri: &Uri, connect_timeout: Duration) -> Error {
-    let host = uri.host().unwrap_or_default();
-    let port = uri.port_u16().unwrap_or(80);
-    match failure.stage {
-        Stage::Resolve => Error::new(
-            Kind::Dns,
-            format!("`{host}` does not resolve; check the name"),
-        ),
-        Stage::Connect => Error::new(
-            Kind::Connect,
-            format!("connection failed: tried {host}:{port}; check that something listens there"),
-        ),
-        Stage::ConnectTimeout => Error::new(
-            Kind::ConnectTimeout,
-            format!(
-                "no connection within {connect_timeout:?}: tried {host}:{port}; check that it is reachable, or raise `connect_timeout`"
-            ),
-        ),
-        Stage::Unwritten => Error::new(
-            Kind::Unsent,
-            "the connection closed before the request was written; it can be sent again",
-        ),
-        Stage::OurSide => Error::new(
-            Kind::Exchange,
-            "the request broke off on this side; the server may have acted on what it got",
-        ),
-        Stage::Exchange => Error::new(
-            Kind::Exchange,
-            "the connection failed before the response; the server may have acted on the request",
-        ),
-    }
-    .with_source(failure.source)
-}
-
-/// Which HTTP a [`Transport`] speaks.
+/// Which HTTP is spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {
-    /// HTTP/1.1, which every server understands.
+    /// What the TLS handshake agrees on, and HTTP/1.1 where there is none: in cleartext nobody says what a server speaks, and they
+    /// all speak that.
     #[default]
+    Auto,
+    /// HTTP/1.1, which every server understands.
     Http1,
     /// HTTP/2 without asking first ("prior knowledge", RFC 9113 section 3.3). A server without it answers with an error, or not
     /// at all.
@@ -309,21 +156,29 @@ pub enum Protocol {
 /// let error = Transport::builder().connect_timeout(Duration::ZERO).build().unwrap_err();
 /// assert_eq!(error.to_string(), "invalid connect_timeout `0ns`: expected more than zero");
 /// ```
+///
+/// Limits are the pool's:
+///
+/// ```
+/// use bartizan_client::{Transport, pool::Pool};
+///
+/// let transport = Transport::builder().pool(Pool::builder().max_connections_per_origin(50)).build()?;
+/// assert_eq!(transport.pool().stats().connections(), 0);
+/// # Ok::<_, bartizan_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct TransportBuilder {
-    config: Config,
+    pool: PoolBuilder,
+    connect_timeout: Option<Duration>,
+    nodelay: bool,
 }
 
 impl TransportBuilder {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
-            config: Config {
-                connect_timeout: Duration::from_secs(5),
-                nodelay: true,
-                idle_timeout: Duration::from_secs(90),
-                max_idle_per_host: usize::MAX,
-                protocol: Protocol::Http1,
-            },
+            pool: PoolBuilder::new(),
+            connect_timeout: Timeouts::new().connect,
+            nodelay: true,
         }
     }
 
@@ -333,7 +188,15 @@ impl TransportBuilder {
     /// a caller waits for.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.config.connect_timeout = timeout;
+        self.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long each phase may take, that for connecting included. Default: [`Timeouts::new`].
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.connect_timeout = timeouts.connect;
+        self.pool = self.pool.timeouts(timeouts);
         self
     }
 
@@ -342,37 +205,38 @@ impl TransportBuilder {
     /// Default: `true`. Without it, a request of two small writes can wait 40 ms and more for the peer's delayed acknowledgement.
     #[must_use]
     pub const fn nodelay(mut self, nodelay: bool) -> Self {
-        self.config.nodelay = nodelay;
+        self.nodelay = nodelay;
         self
     }
 
-    /// Sets how long an unused connection is kept.
-    ///
-    /// Default: 90 s. It bridges the pauses of a busy caller, and a quiet one gives its sockets back. Servers often close theirs
-    /// sooner, which costs a new connection and no request.
+    /// Sets how long an unused connection is kept: [`PoolBuilder::idle_timeout`].
     #[must_use]
-    pub const fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.config.idle_timeout = timeout;
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.pool = self.pool.idle_timeout(timeout);
         self
     }
 
-    /// Sets how many unused connections to one scheme, host and port are kept. 0 keeps none: every request gets a connection of its
-    /// own.
-    ///
-    /// Default: no limit. There never are more than requests were under way at once, and the idle timeout takes them back; a lower
-    /// limit makes every burst above it connect anew.
+    /// Sets how many unused connections to one origin are kept: [`PoolBuilder::max_idle_per_origin`].
     #[must_use]
-    pub const fn max_idle_per_host(mut self, connections: usize) -> Self {
-        self.config.max_idle_per_host = connections;
+    pub fn max_idle_per_host(mut self, connections: usize) -> Self {
+        self.pool = self.pool.max_idle_per_origin(connections);
         self
     }
 
     /// Sets which HTTP is spoken, to every host. The version of a request is not asked.
     ///
-    /// Default: [`Protocol::Http1`]. In cleartext there is no telling what a server speaks, and they all speak that.
+    /// Default: [`Protocol::Auto`].
     #[must_use]
-    pub const fn protocol(mut self, protocol: Protocol) -> Self {
-        self.config.protocol = protocol;
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.pool = self.pool.protocol(protocol);
+        self
+    }
+
+    /// Sets everything about connections that are there: limits, waiting, retirement. Replaces what was set before of the idle
+    /// timeout, the idle limit, the protocol, and the timeouts other than that for connecting.
+    #[must_use]
+    pub fn pool(mut self, pool: PoolBuilder) -> Self {
+        self.pool = pool;
         self
     }
 
@@ -380,59 +244,20 @@ impl TransportBuilder {
     ///
     /// # Errors
     ///
-    /// If a timeout is zero.
+    /// If a timeout is zero, or a limit that must not be.
     pub fn build(self) -> Result<Transport, ConfigError> {
-        let timeouts = [
-            ("connect_timeout", self.config.connect_timeout),
-            ("idle_timeout", self.config.idle_timeout),
-        ];
-        for (field, timeout) in timeouts {
-            if timeout.is_zero() {
-                return Err(ConfigError::new(
-                    field,
-                    format_args!("{timeout:?}"),
-                    "more than zero",
-                ));
-            }
+        if self.connect_timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return Err(ConfigError::new("connect_timeout", "0ns", "more than zero"));
         }
-        Ok(Transport::of(&self.config))
+        let connector = Connector::new(Resolver::new(), self.connect_timeout, self.nodelay);
+        Ok(Transport {
+            pool: self.pool.build(connector)?,
+        })
     }
 }
 
 impl Default for TransportBuilder {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_failure_says_what_is_known() {
-        let uri = Uri::from_static("http://h/a");
-        let explained = |stage| {
-            let failure = Failure {
-                stage,
-                source: "source".into(),
-            };
-            explain(failure, &uri, Duration::from_secs(5))
-        };
-        let known = |error: &Error| (error.is_connect(), error.is_timeout(), error.is_unsent());
-
-        let error = explained(Stage::ConnectTimeout);
-        assert_eq!(known(&error), (true, true, true));
-        assert!(
-            error
-                .to_string()
-                .starts_with("no connection within 5s: tried h:80;")
-        );
-
-        assert_eq!(known(&explained(Stage::Resolve)), (true, false, true));
-        assert_eq!(known(&explained(Stage::Connect)), (true, false, true));
-        assert_eq!(known(&explained(Stage::Unwritten)), (false, false, true));
-        assert_eq!(known(&explained(Stage::OurSide)), (false, false, false));
-        assert_eq!(known(&explained(Stage::Exchange)), (false, false, false));
     }
 }

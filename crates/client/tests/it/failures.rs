@@ -99,7 +99,7 @@ async fn what_cannot_be_sent_says_why() {
         ),
         (
             "http://h:99999/",
-            "GET http://h:99999/: request URI `http://h:99999/` has no usable port: give one from 1 to 65535, or none for 80",
+            "GET http://h:99999/: request URI `http://h:99999/` has no usable port: give one from 1 to 65535, or none for that of the scheme",
         ),
     ] {
         let error = fail(uri).await;

@@ -1,0 +1,621 @@
+//! Who gets which connection, who waits, and when another one is made or closed: all of the pool's decisions, and no I/O.
+//!
+//! A [`Core`] is a plain value behind one lock. Each method takes what has happened and the time it is, and leaves [`Action`]s that
+//! its shell carries out once the lock is free: only so is it certain that no waker, connector or observer ever runs under it.
+//!
+//! What holds after every method:
+//!
+//! - A connection counts from the start of its dial until its socket is gone, so no cap is ever exceeded.
+//! - Where somebody waits there is no unused connection, unless the waiter has asked for one that was not idle.
+//! - Where somebody waits, a dial is under way, or a connection is closing to make room for one, or a cap stands in the way and every
+//!   connection under it is in use.
+//! - Waiters of one origin are served in the order they came. One that asks for a connection that was not idle comes first: it has
+//!   waited before.
+
+mod grow;
+mod keep;
+mod list;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    time::Duration,
+};
+
+use slab::Slab;
+use tokio::time::Instant;
+
+use self::list::{Linked, Links, List};
+
+/// What a pool may have at most.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Connections to one origin.
+    pub(crate) per_origin: usize,
+    /// Connections to all origins.
+    pub(crate) total: usize,
+    /// Unused connections to one origin.
+    pub(crate) idle_per_origin: usize,
+    /// Unused connections to all origins.
+    pub(crate) idle_total: usize,
+    /// Waiters of one origin.
+    pub(crate) waiting: usize,
+    /// HTTP/2 connections to one origin.
+    pub(crate) http2_per_origin: usize,
+    /// Streams on one HTTP/2 connection, whatever the peer allows.
+    pub(crate) streams: usize,
+    /// How long a connection may be unused.
+    pub(crate) idle_timeout: Duration,
+    /// Requests on one connection.
+    pub(crate) requests: u64,
+}
+
+/// A connection, from its dial until its socket is gone. Never that of another, though places are used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ConnId {
+    at: usize,
+    pub(crate) serial: u64,
+}
+
+/// A waiter, until it is taken or cancelled. Its owner does one of the two, once.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct WaiterId(usize);
+
+/// What the shell has to do, without the lock.
+#[derive(Debug)]
+pub(crate) enum Action<K, T, W> {
+    /// Connect, and say [`Core::dialed`] or [`Core::dial_failed`].
+    Dial { id: ConnId, key: K },
+    /// Close the connection, and say [`Core::closed`].
+    Close { conn: T, why: Why },
+    /// Drop it, which may run somebody else's code.
+    Drop { conn: T },
+    /// Wake a waiter.
+    Wake(W),
+}
+
+pub(crate) type Actions<K, T, W> = Vec<Action<K, T, W>>;
+
+/// Why a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Why {
+    /// It was unused for too long.
+    Idle,
+    /// It was too old, or had carried enough requests.
+    Retired,
+    /// Another origin needed the room, or there were unused ones enough.
+    Room,
+    /// It cannot carry another request.
+    Spent,
+    /// The pool was told to, and it was unused.
+    Asked,
+    /// The pool was told to, and its time was up.
+    Cut,
+}
+
+impl Why {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Idle,
+        Self::Retired,
+        Self::Room,
+        Self::Spent,
+        Self::Asked,
+        Self::Cut,
+    ];
+}
+
+/// What a connection speaks, or what an origin is known to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Http1,
+    Http2,
+}
+
+/// A connection for one request.
+#[derive(Debug)]
+pub(crate) struct Grant<T> {
+    pub(crate) id: ConnId,
+    pub(crate) conn: T,
+    /// How many requests it was given before.
+    pub(crate) carried: u64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Acquired<T> {
+    Now(Grant<T>),
+    Later(WaiterId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// As many wait as may.
+    QueueFull,
+    /// The pool takes no more requests.
+    Draining,
+}
+
+/// The pool's figures at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub(crate) origins: usize,
+    pub(crate) dialing: usize,
+    pub(crate) idle: usize,
+    pub(crate) in_use: usize,
+    pub(crate) closing: usize,
+    pub(crate) leases: usize,
+    pub(crate) waiting: usize,
+    pub(crate) counts: Counts,
+}
+
+/// What a pool has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) dialed: u64,
+    pub(crate) reused: u64,
+    pub(crate) waited: u64,
+    pub(crate) refused: u64,
+}
+
+/// Of keys, connections, wakers and failures that it does not look into.
+#[derive(Debug)]
+pub(crate) struct Core<K, T, W, F> {
+    limits: Limits,
+    by_key: HashMap<K, usize>,
+    origins: Slab<Origin<K>>,
+    slots: Slab<Slot<T>>,
+    waiters: Slab<Waiter<T, W, F>>,
+    /// Unused connections of all origins, the least recently used first.
+    idle: List,
+    /// Origins that need a connection and have room for it, while the pool has none. Each once.
+    starved: VecDeque<usize>,
+    serial: u64,
+    dialing: usize,
+    closing: usize,
+    leases: usize,
+    counts: Counts,
+    is_draining: bool,
+}
+
+#[derive(Debug)]
+struct Origin<K> {
+    key: K,
+    /// `None` until a connection has said it.
+    speaks: Option<Speaks>,
+    /// Nobody waits any longer for the first dial to say it.
+    is_impatient: bool,
+    /// Unused HTTP/1.1 connections, the most recently used last.
+    idle: VecDeque<usize>,
+    /// HTTP/2 connections that take new streams.
+    http2: Vec<usize>,
+    queue: List,
+    /// Connections that count, in every state.
+    slots: usize,
+    dialing: usize,
+    closing: usize,
+    /// Unused connections, of both protocols.
+    idle_count: usize,
+    /// How many streams its connections took when last heard.
+    streams: Option<usize>,
+    is_starved: bool,
+    last_used: Instant,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    serial: u64,
+    origin: usize,
+    state: State<T>,
+    idle: Links,
+    idle_since: Instant,
+}
+
+impl<T> Linked for Slot<T> {
+    fn links(&mut self) -> &mut Links {
+        &mut self.idle
+    }
+}
+
+#[derive(Debug)]
+enum State<T> {
+    /// Whoever had joined the queue by `serial` may have waited for this.
+    Dialing { serial: u64 },
+    Open(Open<T>),
+    Closing,
+    /// No longer the pool's, though its socket counts.
+    Upgraded,
+}
+
+#[derive(Debug)]
+struct Open<T> {
+    conn: T,
+    speaks: Speaks,
+    /// Requests that it carries.
+    active: usize,
+    /// How many it may carry at once.
+    streams: usize,
+    /// Whether the peer has said so.
+    is_told: bool,
+    /// How many it was given.
+    requests: u64,
+    expires: Option<Instant>,
+    /// It takes no new request, and is closed after the last.
+    is_retired: bool,
+}
+
+impl<T> Open<T> {
+    fn room(&self) -> usize {
+        if self.is_retired {
+            0
+        } else {
+            self.streams.saturating_sub(self.active)
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Waiter<T, W, F> {
+    origin: usize,
+    serial: u64,
+    links: Links,
+    state: Waiting<T, W, F>,
+}
+
+impl<T, W, F> Linked for Waiter<T, W, F> {
+    fn links(&mut self) -> &mut Links {
+        &mut self.links
+    }
+}
+
+#[derive(Debug)]
+enum Waiting<T, W, F> {
+    Waiting(Option<W>),
+    Granted(Grant<T>),
+    Failed(F),
+}
+
+impl<K, T, W, F> Core<K, T, W, F>
+where
+    K: Clone + Eq + Hash,
+    T: Clone,
+    F: Clone,
+{
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            by_key: HashMap::new(),
+            origins: Slab::new(),
+            slots: Slab::new(),
+            waiters: Slab::new(),
+            idle: List::new(),
+            starved: VecDeque::new(),
+            serial: 0,
+            dialing: 0,
+            closing: 0,
+            leases: 0,
+            counts: Counts::default(),
+            is_draining: false,
+        }
+    }
+
+    /// A connection, or a place in the queue for one.
+    ///
+    /// `speaks` is what the origin is known to speak from the start, if anything. `fresh` asks for a connection that was not idle,
+    /// ahead of all others.
+    pub(crate) fn acquire(
+        &mut self,
+        key: &K,
+        speaks: Option<Speaks>,
+        fresh: bool,
+        now: Instant,
+        actions: &mut Actions<K, T, W>,
+    ) -> Result<Acquired<T>, Refused> {
+        if self.is_draining {
+            return Err(Refused::Draining);
+        }
+        let origin = self.origin(key, speaks, now);
+        if !fresh {
+            if let Some(at) = self.pick(origin, now, actions) {
+                return Ok(Acquired::Now(self.grant(at)));
+            }
+        }
+        if self.origins[origin].queue.len() >= self.limits.waiting {
+            self.counts.refused += 1;
+            return Err(Refused::QueueFull);
+        }
+        self.counts.waited += 1;
+        let serial = self.next_serial();
+        let at = self.waiters.insert(Waiter {
+            origin,
+            serial,
+            links: Links::default(),
+            state: Waiting::Waiting(None),
+        });
+        let queue = &mut self.origins[origin].queue;
+        if fresh {
+            queue.push_front(&mut self.waiters, at);
+        } else {
+            queue.push_back(&mut self.waiters, at);
+        }
+        self.fill(origin, actions);
+        Ok(Acquired::Later(WaiterId(at)))
+    }
+
+    /// What became of a waiter, if anything did. Once, and the waiter is no more.
+    pub(crate) fn take(&mut self, waiter: &WaiterId) -> Option<Result<Grant<T>, F>> {
+        if matches!(self.waiters[waiter.0].state, Waiting::Waiting(_)) {
+            return None;
+        }
+        match self.waiters.remove(waiter.0).state {
+            Waiting::Granted(grant) => Some(Ok(grant)),
+            Waiting::Failed(failure) => Some(Err(failure)),
+            Waiting::Waiting(_) => None,
+        }
+    }
+
+    /// Whom to wake when something becomes of a waiter. Answers the waker before, to be dropped without the lock.
+    pub(crate) fn wake_by(&mut self, waiter: &WaiterId, waker: W) -> Option<W> {
+        match &mut self.waiters[waiter.0].state {
+            Waiting::Waiting(slot) => slot.replace(waker),
+            Waiting::Granted(_) | Waiting::Failed(_) => Some(waker),
+        }
+    }
+
+    /// The waiter gives up. What it was granted in the meantime goes to the next.
+    #[expect(clippy::needless_pass_by_value, reason = "it is spent")]
+    pub(crate) fn cancel(
+        &mut self,
+        waiter: WaiterId,
+        now: Instant,
+        actions: &mut Actions<K, T, W>,
+    ) {
+        let Waiter { origin, links, .. } = &self.waiters[waiter.0];
+        // The origin of one that is not in its queue may be forgotten.
+        if links.is_linked() {
+            let queue = &mut self.origins[*origin].queue;
+            queue.remove(&mut self.waiters, waiter.0);
+        }
+        match self.waiters.remove(waiter.0).state {
+            Waiting::Granted(grant) => {
+                self.release(grant.id, true, now, actions);
+                actions.push(Action::Drop { conn: grant.conn });
+            }
+            Waiting::Waiting(Some(waker)) => {
+                // Waking it is the way to drop it without the lock. It is the waker of a task that runs now, or is gone.
+                actions.push(Action::Wake(waker));
+            }
+            Waiting::Waiting(None) | Waiting::Failed(_) => {}
+        }
+    }
+
+    /// A request is over. With `reuse`, its connection takes another one.
+    pub(crate) fn release(
+        &mut self,
+        id: ConnId,
+        reuse: bool,
+        now: Instant,
+        actions: &mut Actions<K, T, W>,
+    ) {
+        self.leases -= 1;
+        let limit = self.limits.requests;
+        let Some(open) = self.open(id) else { return };
+        open.active -= 1;
+        if !reuse && open.speaks == Speaks::Http1 {
+            self.close(id.at, Why::Spent, actions);
+        } else if !reuse || open.is_retired || is_expired(open, limit, now) {
+            return self.retire(id, actions);
+        } else {
+            self.offer(id.at, now, actions);
+        }
+        self.fill(self.slots[id.at].origin, actions);
+    }
+
+    /// The connection takes no new request, and is closed after those that it carries.
+    pub(crate) fn retire(&mut self, id: ConnId, actions: &mut Actions<K, T, W>) {
+        let Some(open) = self.open(id) else { return };
+        open.is_retired = true;
+        let is_unused = open.active == 0;
+        let origin = self.slots[id.at].origin;
+        self.origins[origin].http2.retain(|&at| at != id.at);
+        if is_unused {
+            self.close(id.at, Why::Retired, actions);
+        }
+        self.fill(origin, actions);
+    }
+
+    /// A request is over, and its HTTP/1.1 connection speaks something else now.
+    pub(crate) fn upgraded(&mut self, id: ConnId, actions: &mut Actions<K, T, W>) {
+        self.leases -= 1;
+        if self.open(id).is_none() {
+            return;
+        }
+        let state = std::mem::replace(&mut self.slots[id.at].state, State::Upgraded);
+        if let State::Open(open) = state {
+            actions.push(Action::Drop { conn: open.conn });
+        }
+    }
+
+    /// How many streams an HTTP/2 connection takes at once, as its peer has said.
+    pub(crate) fn set_streams(
+        &mut self,
+        id: ConnId,
+        streams: usize,
+        now: Instant,
+        actions: &mut Actions<K, T, W>,
+    ) {
+        let streams = streams.min(self.limits.streams);
+        let Some(open) = self.open(id) else { return };
+        if open.speaks != Speaks::Http2 {
+            return;
+        }
+        open.streams = streams;
+        open.is_told = true;
+        let (is_retired, is_idle) = (open.is_retired, open.active == 0);
+        let origin = self.slots[id.at].origin;
+        self.origins[origin].streams = Some(streams);
+        if is_retired {
+            return;
+        }
+        if is_idle {
+            self.unlink_idle(id.at);
+        }
+        self.offer(id.at, now, actions);
+        self.fill(origin, actions);
+    }
+
+    fn next_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    fn origin(&mut self, key: &K, speaks: Option<Speaks>, now: Instant) -> usize {
+        if let Some(&at) = self.by_key.get(key) {
+            self.origins[at].last_used = now;
+            return at;
+        }
+        let at = self.origins.insert(Origin {
+            key: key.clone(),
+            speaks,
+            is_impatient: false,
+            idle: VecDeque::new(),
+            http2: Vec::new(),
+            queue: List::new(),
+            slots: 0,
+            dialing: 0,
+            closing: 0,
+            idle_count: 0,
+            streams: None,
+            is_starved: false,
+            last_used: now,
+        });
+        self.by_key.insert(key.clone(), at);
+        at
+    }
+
+    /// The connection, if its socket is there and nobody closes it.
+    fn open(&mut self, id: ConnId) -> Option<&mut Open<T>> {
+        match self.slots.get_mut(id.at) {
+            Some(Slot {
+                serial,
+                state: State::Open(open),
+                ..
+            }) if *serial == id.serial => Some(open),
+            _ => None,
+        }
+    }
+
+    /// A connection that takes a request at once: the HTTP/2 one with the fewest streams, or the HTTP/1.1 one used last.
+    fn pick(
+        &mut self,
+        origin: usize,
+        now: Instant,
+        actions: &mut Actions<K, T, W>,
+    ) -> Option<usize> {
+        while let Some(at) = self.least_loaded(origin) {
+            if !self.is_over(at, now) {
+                return Some(at);
+            }
+            let id = self.id(at);
+            self.retire(id, actions);
+        }
+        while let Some(&at) = self.origins[origin].idle.back() {
+            match self.why_over(at, now) {
+                None => return Some(at),
+                Some(why) => self.close(at, why, actions),
+            }
+        }
+        None
+    }
+
+    fn least_loaded(&self, origin: usize) -> Option<usize> {
+        let open = |&at: &usize| match &self.slots[at].state {
+            State::Open(open) if open.room() > 0 => Some((open.active, at)),
+            _ => None,
+        };
+        let http2 = self.origins[origin].http2.iter();
+        http2.filter_map(open).min().map(|(_, at)| at)
+    }
+
+    fn is_over(&self, at: usize, now: Instant) -> bool {
+        self.why_over(at, now).is_some()
+    }
+
+    /// Why a connection is not used again, if so.
+    fn why_over(&self, at: usize, now: Instant) -> Option<Why> {
+        let slot = &self.slots[at];
+        let State::Open(open) = &slot.state else {
+            return None;
+        };
+        if is_expired(open, self.limits.requests, now) {
+            return Some(Why::Retired);
+        }
+        let idle_for = now.saturating_duration_since(slot.idle_since);
+        let is_idle = slot.idle.is_linked() && idle_for >= self.limits.idle_timeout;
+        is_idle.then_some(Why::Idle)
+    }
+
+    fn id(&self, at: usize) -> ConnId {
+        ConnId {
+            at,
+            serial: self.slots[at].serial,
+        }
+    }
+
+    /// Gives `at` one more request. It has room.
+    fn grant(&mut self, at: usize) -> Grant<T> {
+        self.unlink_idle(at);
+        self.leases += 1;
+        let id = self.id(at);
+        let State::Open(open) = &mut self.slots[at].state else {
+            unreachable!("only an open connection has room");
+        };
+        open.active += 1;
+        open.requests += 1;
+        if open.requests > 1 {
+            self.counts.reused += 1;
+        }
+        Grant {
+            id,
+            conn: open.conn.clone(),
+            carried: open.requests - 1,
+        }
+    }
+
+    /// Gives an open connection to those who wait, and keeps it if nobody does.
+    fn offer(&mut self, at: usize, now: Instant, actions: &mut Actions<K, T, W>) {
+        let origin = self.slots[at].origin;
+        if self.owes_room(at) {
+            return self.close(at, Why::Room, actions);
+        }
+        loop {
+            let State::Open(open) = &self.slots[at].state else {
+                return;
+            };
+            if open.room() == 0 {
+                break;
+            }
+            let Some(head) = self.origins[origin].queue.first() else {
+                break;
+            };
+            self.origins[origin].queue.remove(&mut self.waiters, head);
+            let grant = self.grant(at);
+            self.tell(head, Waiting::Granted(grant), actions);
+        }
+        if matches!(&self.slots[at].state, State::Open(open) if open.active == 0) {
+            self.keep(at, now, actions);
+        }
+    }
+
+    /// Tells a waiter that is no longer in the queue.
+    fn tell(&mut self, waiter: usize, what: Waiting<T, W, F>, actions: &mut Actions<K, T, W>) {
+        let state = std::mem::replace(&mut self.waiters[waiter].state, what);
+        if let Waiting::Waiting(Some(waker)) = state {
+            actions.push(Action::Wake(waker));
+        }
+    }
+}
+
+fn is_expired<T>(open: &Open<T>, limit: u64, now: Instant) -> bool {
+    open.requests >= limit || open.expires.is_some_and(|at| at <= now)
+}

@@ -1,0 +1,243 @@
+//! The body of a request, as hyper sees it.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
+
+use bartizan_core::{Body, BoxError};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::time::Sleep;
+
+use super::sync::{Mutex, lock};
+
+/// A request's body on its way out. A body that is whole has no [`Upload`], and costs nothing more than itself.
+pub(super) struct SendBody {
+    body: Body,
+    upload: Option<Arc<Upload>>,
+    /// Until when the body is held back, if it is and if there is an end to it.
+    held: Option<Pin<Box<Sleep>>>,
+}
+
+impl SendBody {
+    pub(super) fn new(body: Body) -> Self {
+        let upload = body.whole().is_none().then(|| Arc::new(Upload::new(false)));
+        Self {
+            body,
+            upload,
+            held: None,
+        }
+    }
+
+    /// Holds the body back until [`Upload::go`], or for that long.
+    pub(super) fn hold(&mut self, timeout: Duration) -> Arc<Upload> {
+        let upload = Arc::new(Upload::new(true));
+        self.upload = Some(upload.clone());
+        self.held = Some(Box::pin(tokio::time::sleep(timeout)));
+        upload
+    }
+
+    pub(super) const fn upload(&self) -> Option<&Arc<Upload>> {
+        self.upload.as_ref()
+    }
+
+    pub(super) const fn body(&self) -> &Body {
+        &self.body
+    }
+}
+
+impl Drop for SendBody {
+    fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            upload.over();
+        }
+    }
+}
+
+impl http_body::Body for SendBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Some(upload) = &this.upload {
+            match upload.enter(cx.waker()) {
+                Gate::Open => this.held = None,
+                Gate::Held => {
+                    if let Some(held) = &mut this.held {
+                        ready!(held.as_mut().poll(cx));
+                    }
+                    this.held = None;
+                    upload.go();
+                }
+                Gate::Unwanted => return Poll::Pending,
+                Gate::Cut => return Poll::Ready(Some(Err("nobody reads the upload".into()))),
+            }
+        }
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        match (frame, &this.upload) {
+            (Poll::Ready(Some(Err(error))), Some(upload)) => {
+                // hyper's HTTP/2 would not hand it on.
+                upload.fail(error);
+                Poll::Ready(Some(Err("the request body failed".into())))
+            }
+            (Poll::Ready(Some(Ok(frame))), Some(upload)) => {
+                upload.moved();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            (frame, _) => frame,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl fmt::Debug for SendBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.body.fmt(f)
+    }
+}
+
+/// How a request's body is getting on, for whoever waits for the response.
+#[derive(Debug)]
+pub(super) struct Upload {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    gate: Gate,
+    frames: u64,
+    is_over: bool,
+    error: Option<BoxError>,
+    /// The task that sends the body.
+    sender: Option<Waker>,
+    /// The task that waits for its end.
+    waiter: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Gate {
+    Open,
+    /// Until the peer asks for the body.
+    Held,
+    /// The peer has answered without it. It is not sent, and not failed while the answer is read: that would end the connection.
+    Unwanted,
+    /// Nobody is there any more.
+    Cut,
+}
+
+impl Upload {
+    fn new(is_held: bool) -> Self {
+        Self {
+            state: Mutex::new(State {
+                gate: if is_held { Gate::Held } else { Gate::Open },
+                frames: 0,
+                is_over: false,
+                error: None,
+                sender: None,
+                waiter: None,
+            }),
+        }
+    }
+
+    fn enter(&self, sender: &Waker) -> Gate {
+        let mut state = lock(&self.state);
+        let before = match &state.sender {
+            Some(before) if before.will_wake(sender) => None,
+            _ => state.sender.replace(sender.clone()),
+        };
+        let gate = state.gate;
+        drop(state);
+        drop(before);
+        gate
+    }
+
+    fn moved(&self) {
+        let mut state = lock(&self.state);
+        state.frames = state.frames.wrapping_add(1);
+    }
+
+    fn fail(&self, error: BoxError) {
+        lock(&self.state).error = Some(error);
+    }
+
+    fn over(&self) {
+        let mut state = lock(&self.state);
+        state.is_over = true;
+        let (waiter, sender) = (state.waiter.take(), state.sender.take());
+        drop(state);
+        drop(sender);
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+
+    fn turn(&self, from: &[Gate], to: Gate) -> bool {
+        let mut state = lock(&self.state);
+        if !from.contains(&state.gate) {
+            return false;
+        }
+        state.gate = to;
+        let sender = state.sender.take();
+        drop(state);
+        if let Some(sender) = sender {
+            sender.wake();
+        }
+        true
+    }
+
+    /// The peer wants the body.
+    pub(super) fn go(&self) {
+        self.turn(&[Gate::Held], Gate::Open);
+    }
+
+    /// The peer has answered. Answers whether that was without waiting for the body.
+    pub(super) fn answered(&self) -> bool {
+        self.turn(&[Gate::Held], Gate::Unwanted)
+    }
+
+    /// Ends the upload, as soon as somebody asks for more of it.
+    pub(super) fn cut(&self) {
+        self.turn(&[Gate::Held, Gate::Open, Gate::Unwanted], Gate::Cut);
+    }
+
+    pub(super) fn frames(&self) -> u64 {
+        lock(&self.state).frames
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.state).is_over
+    }
+
+    /// Why the body failed, if it did. Once.
+    pub(super) fn take_error(&self) -> Option<BoxError> {
+        lock(&self.state).error.take()
+    }
+
+    /// Waits until all of the body is sent, or it is given up.
+    pub(super) fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.is_over {
+            return Poll::Ready(());
+        }
+        let before = state.waiter.replace(cx.waker().clone());
+        drop(state);
+        drop(before);
+        Poll::Pending
+    }
+}

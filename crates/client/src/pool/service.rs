@@ -1,0 +1,236 @@
+//! The pool as a service.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bartizan_core::{Body, BoxError};
+use http::{Request, Response, Uri, header::CONTENT_LENGTH, uri::Scheme};
+use tower_service::Service;
+
+use super::{
+    body::ResponseBody,
+    call::send,
+    config::{Config, PoolBuilder},
+    inner::Inner,
+    origin::OriginService,
+    stats::PoolStats,
+};
+use crate::{
+    Error,
+    connect::{ConnectOptions, Connection, Destination},
+    error::{Call, Kind, redacted},
+};
+
+/// Connections to any number of origins, each used again and again. See the [module](super).
+#[derive(Clone, Debug)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+impl Pool {
+    /// A pool with every default of [`PoolBuilder`] over `connector`.
+    pub fn new<C>(connector: C) -> Self
+    where
+        C: Service<Destination> + Clone + Send + Sync + 'static,
+        C::Response: Connection + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send,
+    {
+        Self::builder()
+            .build(connector)
+            .expect("the defaults are valid")
+    }
+
+    /// Changes some of the defaults.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::new()
+    }
+
+    pub(super) fn of<C>(config: Config, connector: C) -> Self
+    where
+        C: Service<Destination> + Clone + Send + Sync + 'static,
+        C::Response: Connection + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send,
+    {
+        Self {
+            inner: Inner::new(config, connector),
+        }
+    }
+
+    /// A service for one destination, whose readiness is a connection: for balancers, which ask who is ready, and for load shedding.
+    pub fn origin(&self, destination: Destination) -> OriginService {
+        OriginService::new(self.inner.clone(), destination)
+    }
+
+    /// The pool's figures now.
+    pub fn stats(&self) -> PoolStats {
+        self.inner.stats()
+    }
+
+    /// Opens connections ahead of need, until `destination` has that many in every state, or as many as the limits allow. Answers how
+    /// many were begun, and waits for none of them. Failures are only [observed](PoolBuilder::observer).
+    ///
+    /// Within a tokio runtime, or after the first request.
+    pub fn prewarm(&self, destination: &Destination, connections: usize) -> usize {
+        self.inner.prewarm(destination, connections)
+    }
+
+    /// Closes every connection that carries no request. Answers how many.
+    pub fn close_idle(&self) -> usize {
+        self.inner.close_idle()
+    }
+
+    /// Takes no more requests, and waits for those under way: until the end of their responses, but no longer than `deadline`. Then
+    /// every connection is closed. Answers how many requests were cut off by that.
+    ///
+    /// Those that wait for a connection fail at once. There is no way back. Dropping the future leaves the pool closed to new
+    /// requests, and cuts nobody off. Upgraded connections are not cut, and are waited for.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        self.inner.drain(deadline).await
+    }
+}
+
+impl<B> Service<Request<B>> for Pool
+where
+    B: http_body::Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Error;
+    type Future = PoolFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> PoolFuture {
+        let call = Call::of(&request);
+        let state = match destination(&request) {
+            Ok(destination) => {
+                let request = request.map(Body::new);
+                State::Sending(Box::pin(send(self.inner.clone(), destination, request, None)))
+            }
+            Err(error) => State::Failed(Some(error)),
+        };
+        PoolFuture { call, state }
+    }
+}
+
+/// Where a request goes, if it can be sent.
+pub(super) fn destination<B: http_body::Body>(
+    request: &Request<B>,
+) -> Result<Destination, Error> {
+    check_length(request)?;
+    let Some(destination) = Destination::of(request.uri()) else {
+        return Err(unsendable(request.uri()));
+    };
+    let has_user = request.uri().authority().is_some_and(|a| a.as_str().contains('@'));
+    if has_user {
+        return Err(unsendable(request.uri()));
+    }
+    let options = request.extensions().get::<ConnectOptions>().cloned();
+    Ok(destination.with_options(options))
+}
+
+/// What is wrong with a URI that leads nowhere.
+fn unsendable(uri: &Uri) -> Error {
+    const NO_HOST: &str = "has no host: use an absolute URL or a BaseUrlLayer";
+    let problem = match (uri.scheme(), uri.authority()) {
+        (None, _) | (_, None) => NO_HOST,
+        (Some(scheme), _) if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS => {
+            "is not http: this transport sends nothing else"
+        }
+        // RFC 9110 section 4.2.4.
+        (_, Some(authority)) if authority.as_str().contains('@') => {
+            "had user information, which is not sent: set the `authorization` header"
+        }
+        (_, Some(authority)) if authority.host().is_empty() => NO_HOST,
+        _ => "has no usable port: give one from 1 to 65535, or none for that of the scheme",
+    };
+    let uri = redacted(uri);
+    Error::new(Kind::Builder, format!("request URI `{uri}` {problem}"))
+}
+
+/// Whether a `Content-Length` that somebody has set is true. If it is not, the peer waits for more, or takes the rest for another
+/// request.
+fn check_length<B: http_body::Body>(request: &Request<B>) -> Result<(), Error> {
+    let Some(told) = request.headers().get(CONTENT_LENGTH) else {
+        return Ok(());
+    };
+    match request.body().size_hint().exact() {
+        Some(length) if told.as_bytes() != length.to_string().as_bytes() => Err(Error::new(
+            Kind::Builder,
+            format!(
+                "the header `content-length` is {told:?}, and the body has {length} bytes: leave the header out"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The response of a [`Pool`], once its head is there.
+#[must_use = "futures do nothing unless polled"]
+pub struct PoolFuture {
+    call: Call,
+    state: State,
+}
+
+enum State {
+    Failed(Option<Error>),
+    /// One allocation for all of the call: hyper's own future has no name, and would need one too.
+    Sending(Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>),
+}
+
+impl PoolFuture {
+    pub(super) fn failed<B>(request: &Request<B>, error: Error) -> Self {
+        Self {
+            call: Call::of(request),
+            state: State::Failed(Some(error)),
+        }
+    }
+
+    pub(super) fn sending(
+        call: Call,
+        sending: impl Future<Output = Result<Response<ResponseBody>, Error>> + Send + 'static,
+    ) -> Self {
+        Self {
+            call,
+            state: State::Sending(Box::pin(sending)),
+        }
+    }
+}
+
+impl Future for PoolFuture {
+    type Output = Result<Response<ResponseBody>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let result = match &mut this.state {
+            State::Failed(error) => Err(error.take().expect("polled after completion")),
+            State::Sending(sending) => ready!(sending.as_mut().poll(cx)),
+        };
+        Poll::Ready(match result {
+            Ok(mut response) => {
+                // For the errors of reading it: no layer above knows better where it came from.
+                response.extensions_mut().insert(this.call.clone());
+                Ok(response)
+            }
+            Err(error) => Err(error.with_call(Some(this.call.clone()))),
+        })
+    }
+}
+
+impl fmt::Debug for PoolFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolFuture")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
+}
