@@ -1,8 +1,27 @@
 //! The client over real loopback sockets, and its verbs and layers over scripted services.
 
 mod base_url;
+mod client;
+mod decoding;
 mod errors;
 mod failures;
+#[cfg(feature = "fs")]
+mod files;
+#[cfg(feature = "multipart")]
+mod multipart;
+mod request_bodies;
 mod requests;
 mod responses;
+#[cfg(feature = "sse")]
+mod sse;
 mod transport;
+
+/// A new and empty directory for the test of that name.
+#[cfg(feature = "fs")]
+fn temporary(test: &str) -> std::path::PathBuf {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    // What an earlier run has left.
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
