@@ -3,7 +3,10 @@
 use std::{borrow::Cow, error, fmt, sync::Arc};
 
 use bartizan_core::{BoxError, Rejection, RejectionKind, find};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, uri::Parts};
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
+
+pub(crate) use crate::call::{Call, redacted, redacted_text};
 
 use crate::{connect::Destination, pool::ConnectionInfo};
 
@@ -53,8 +56,17 @@ struct Inner {
     message: Cow<'static, str>,
     call: Option<Call>,
     connection: Option<ConnectionInfo>,
-    response: Option<(StatusCode, HeaderMap)>,
+    response: Option<Answer>,
+    /// What the layers have learnt of the call, where there was a response to learn it from.
+    extensions: Extensions,
     source: Option<BoxError>,
+}
+
+/// What is kept of a response that was made an error.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +102,8 @@ pub(crate) enum Kind {
     Deadline,
     Decode,
     Status,
+    /// The response could not be written to a file.
+    Save,
     /// A layer refused. The source is its [`Rejection`].
     Rejected,
     /// A service that is not ours failed before it took the request.
@@ -106,6 +120,7 @@ impl Error {
             call: None,
             connection: None,
             response: None,
+            extensions: Extensions::new(),
             source: None,
         }))
     }
@@ -122,7 +137,27 @@ impl Error {
     }
 
     pub(crate) fn with_response(mut self, status: StatusCode, headers: HeaderMap) -> Self {
-        self.0.response = Some((status, headers));
+        self.0.response = Some(Answer {
+            status,
+            headers,
+            body: None,
+        });
+        self
+    }
+
+    /// Keeps what there is of the body, where the error has a response.
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        if let Some(answer) = &mut self.0.response {
+            answer.body = Some(body);
+        }
+        self
+    }
+
+    /// Keeps what the layers have learnt of the call, unless the error has that already.
+    pub(crate) fn with_extensions(mut self, extensions: Extensions) -> Self {
+        if self.0.extensions.is_empty() {
+            self.0.extensions = extensions;
+        }
         self
     }
 
@@ -217,7 +252,7 @@ impl Error {
             Kind::Unsent | Kind::WriteTimeout => Phase::Send,
             Kind::Exchange | Kind::FirstByteTimeout | Kind::HeadTooLarge => Phase::Response,
             Kind::Redirect => Phase::Redirect,
-            Kind::Body | Kind::ReadTimeout | Kind::TooLarge => Phase::Body,
+            Kind::Body | Kind::ReadTimeout | Kind::TooLarge | Kind::Save => Phase::Body,
             Kind::Decode => Phase::Decode,
             Kind::Status => Phase::Status,
             Kind::Rejected | Kind::NotReady | Kind::Service | Kind::Deadline => Phase::Layer,
@@ -287,6 +322,11 @@ impl Error {
         self.is_one_of(&[Kind::Decode])
     }
 
+    /// Whether the response arrived, and could not be written to a file of this machine.
+    pub fn is_save(&self) -> bool {
+        self.is_one_of(&[Kind::Save])
+    }
+
     /// Whether [`error_for_status`](crate::ResponseExt::error_for_status) made this of a 4xx or 5xx response.
     pub fn is_status(&self) -> bool {
         self.is_one_of(&[Kind::Status])
@@ -303,14 +343,42 @@ impl Error {
                 && find(self).is_some_and(Rejection::is_unsent)
     }
 
+    /// Whether the call may be made again without doing anything twice, and might then succeed: it is [unsent](Self::is_unsent) and
+    /// [not at fault itself](Self::is_builder); or connection or time failed it, and its method is idempotent (RFC 9110 section
+    /// 9.2.2: `GET`, `HEAD`, `OPTIONS`, `TRACE`, `PUT` and `DELETE`).
+    ///
+    /// What the server has said is no matter of the connection: `false` for an [error of status](Self::is_status), which
+    /// [`HttpClassify`](bartizan_core::HttpClassify) judges, and for what arrived and [is not what it should
+    /// be](Self::is_decode). Whether the body can be sent again is up to the request.
+    pub fn is_retryable(&self) -> bool {
+        if self.is_unsent() {
+            return !self.is_builder();
+        }
+        let is_idempotent = self.method().is_some_and(Method::is_idempotent);
+        is_idempotent
+            && (self.is_timeout() || self.is_one_of(&[Kind::Exchange, Kind::Unsent, Kind::Body]))
+    }
+
     /// The status of the response that [was made an error](Self::is_status).
     pub fn status(&self) -> Option<StatusCode> {
-        Some(self.ours().0.response.as_ref()?.0)
+        Some(self.ours().0.response.as_ref()?.status)
     }
 
     /// The headers of the response that [was made an error](Self::is_status), such as `Retry-After`.
     pub fn headers(&self) -> Option<&HeaderMap> {
-        Some(&self.ours().0.response.as_ref()?.1)
+        Some(&self.ours().0.response.as_ref()?.headers)
+    }
+
+    /// What was kept of the body of the response that was made an error: by
+    /// [`error_for_status_with_body`](crate::ResponseExt::error_for_status_with_body), and by nothing else.
+    pub fn body(&self) -> Option<&Bytes> {
+        self.ours().0.response.as_ref()?.body.as_ref()
+    }
+
+    /// What the layers and the transport have put in the extensions of the response: the connection it came by, the attempts it
+    /// took, the peer's certificates, each under the type that the layer documents. Empty where there was no response.
+    pub fn extensions(&self) -> &Extensions {
+        &self.ours().0.extensions
     }
 
     /// Where the request went, without query and user information.
@@ -431,111 +499,5 @@ impl fmt::Display for SharedFailure {
 impl error::Error for SharedFailure {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source()
-    }
-}
-
-/// Which call an error is about.
-#[derive(Clone)]
-pub(crate) struct Call {
-    method: Method,
-    uri: Uri,
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, uri: Uri) -> Self {
-        Self { method, uri }
-    }
-
-    /// Copies no text: a URI is shared bytes.
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        Self::new(request.method().clone(), request.uri().clone())
-    }
-
-    fn redacted(mut self) -> Self {
-        self.uri = redacted(&self.uri);
-        self
-    }
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, redacted(&self.uri))
-    }
-}
-
-/// `uri` without what may be secret: its query and its user information.
-pub(crate) fn redacted(uri: &Uri) -> Uri {
-    let mut parts = Parts::default();
-    parts.scheme = uri.scheme().cloned();
-    parts.authority =
-        uri.authority()
-            .and_then(|authority| match authority.as_str().rsplit_once('@') {
-                Some((_, host)) => host.parse().ok(),
-                None => Some(authority.clone()),
-            });
-    parts.path_and_query = match uri.query() {
-        Some(_) => uri.path().parse().ok(),
-        None => uri.path_and_query().cloned(),
-    };
-    Uri::from_parts(parts).unwrap_or_default()
-}
-
-/// The same for text that is no URI.
-pub(crate) fn redacted_text(text: &str) -> String {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (Some(scheme), rest),
-        None => (None, text),
-    };
-    let (authority, path) = match rest.split_once('/') {
-        Some((authority, path)) => (authority, Some(path)),
-        None => (rest, None),
-    };
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let mut redacted = String::with_capacity(text.len());
-    if let Some(scheme) = scheme {
-        redacted.push_str(scheme);
-        redacted.push_str("://");
-    }
-    redacted.push_str(host);
-    if let Some(path) = path {
-        redacted.push('/');
-        redacted.push_str(path);
-    }
-    redacted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_of_a_uri_are_not_shown() {
-        for (uri, shown) in [
-            ("http://h:1/a?token=secret", "http://h:1/a"),
-            ("http://me:secret@h/a", "http://h/a"),
-            ("http://me:secret@h?secret", "http://h/"),
-            ("http://h", "http://h/"),
-            ("/a?secret", "/a"),
-            ("/a", "/a"),
-            ("h:1", "h:1"),
-            ("*", "*"),
-        ] {
-            let uri: Uri = uri.parse().expect("a URI");
-            assert_eq!(redacted(&uri).to_string(), shown, "{uri}");
-        }
-    }
-
-    #[test]
-    fn secrets_of_what_is_no_uri_are_not_shown() {
-        for (text, shown) in [
-            ("http://h o/a?secret", "http://h o/a"),
-            ("http://me:secret@h o/a#secret", "http://h o/a"),
-            ("/a b?secret", "/a b"),
-            ("a@b c", "b c"),
-            ("", ""),
-        ] {
-            assert_eq!(redacted_text(text), shown, "{text}");
-        }
     }
 }

@@ -68,3 +68,11 @@ pub fn forwarded(value: &[u8]) {
         assert_eq!(read(written).as_deref(), Ok(std::slice::from_ref(element)));
     }
 }
+
+#[cfg(feature = "sse")]
+pub use crate::sse::parser::Parser as SseParser;
+
+/// The first parameter of that name in a `Content-Type`.
+pub fn content_type_parameter(content_type: &str, name: &str) -> Option<String> {
+    crate::response::parameter(content_type, name).map(Into::into)
+}

@@ -19,13 +19,30 @@ mod failures;
 #[cfg(feature = "logging")]
 mod logging;
 mod defaults;
-mod errors;
-mod failures;
 mod forwarded;
 #[cfg(feature = "redirect")]
 mod redirect;
 #[cfg(feature = "redirect")]
 mod redirect_matrix;
+mod client;
+mod decoding;
+#[cfg(feature = "fs")]
+mod files;
+#[cfg(feature = "multipart")]
+mod multipart;
+mod request_bodies;
 mod requests;
 mod responses;
+#[cfg(feature = "sse")]
+mod sse;
 mod transport;
+
+/// A new and empty directory for the test of that name.
+#[cfg(feature = "fs")]
+fn temporary(test: &str) -> std::path::PathBuf {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+    // What an earlier run has left.
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
