@@ -131,6 +131,7 @@ mod error;
 mod history;
 pub(crate) mod location;
 mod policy;
+mod rules;
 mod service;
 mod settings;
 mod trail;
