@@ -180,7 +180,8 @@ impl<R> ConnectorBuilder<R> {
         self
     }
 
-    /// Sets the hosts whose addresses are known already. Default: none.
+    /// Sets the hosts whose addresses are known already. Default: none. They are for what is connected to: where that is a proxy, they are
+    /// not asked about the origin.
     pub fn overrides(mut self, overrides: StaticOverrides) -> Self {
         self.overrides = overrides;
         self

@@ -10,6 +10,23 @@ use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, TcpKeepalive, Type
 use tokio::net::{TcpSocket, TcpStream};
 
 /// What is set on a TCP socket. Values that the system cannot use make connecting fail, and its error says so.
+///
+/// ```
+/// use bartizan_client::connect::{Connection, Destination, SocketConnector, SocketOptions};
+/// use bartizan_testing::RawServer;
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = RawServer::start(|_stream| async {}).await;
+/// let options = SocketOptions::new().local_address("127.0.0.1".parse()?).receive_buffer(256 * 1024);
+///
+/// let connector = SocketConnector::new().socket_options(options);
+/// let socket = connector.oneshot(Destination::of(&server.uri("/")).unwrap()).await?;
+/// assert_eq!(socket.connected().local_addr().unwrap().ip().to_string(), "127.0.0.1");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SocketOptions {

@@ -28,6 +28,18 @@ use super::{Answer, Name, name::Special};
 /// # Errors
 ///
 /// The system's [`io::Error`], or one of kind [`NotFound`](io::ErrorKind::NotFound) where there is no address.
+///
+/// ```
+/// use bartizan_client::dns::{Name, SystemResolver};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let ask = |name: &str| SystemResolver::new().oneshot(name.parse::<Name>().unwrap());
+/// assert!(ask("app.localhost").await.unwrap().addresses().iter().all(|ip| ip.is_loopback()));
+/// assert!(ask("app.invalid").await.is_err());
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct SystemResolver(Arc<Semaphore>);
 

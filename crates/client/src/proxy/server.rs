@@ -89,10 +89,7 @@ impl Proxy {
     /// If the scheme is none of the six, there is no host or no usable port, there is a path, or the protocol cannot carry the
     /// credentials. The error never has them.
     pub fn try_new(url: &str) -> Result<Self, ConfigError> {
-        let fail = |expected: &str| {
-            let shown = crate::error::redacted_text(url);
-            Err(ConfigError::new("proxy", shown, expected))
-        };
+        let fail = |expected: &str| Err(ConfigError::new("proxy", shown(url), expected));
         let with_scheme = if url.contains("://") {
             None
         } else {
@@ -292,6 +289,23 @@ impl FromStr for Proxy {
     }
 }
 
+/// As much of a URL that may be none as cannot be a password, which may hold any character, and stand where a port belongs.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let after_user = rest.rsplit('@').next().unwrap_or_default();
+    let end = after_user.find(['/', '?', '#']).unwrap_or(after_user.len());
+    let authority = &after_user[..end];
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    if scheme.is_empty() {
+        host.to_owned()
+    } else {
+        format!("{scheme}://{host}")
+    }
+}
+
 /// The URL without the credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -341,6 +355,11 @@ mod tests {
             ("socks5://:secret@h", "a user of 1 to 255"),
             ("http://me:secret%0a@h", "control"),
             ("http://me:secret%ff@h", "UTF-8"),
+            ("http://me:secret?x@h o", "a URL"),
+            ("http://me:x/secret@h o", "a URL"),
+            ("http://me:secret#@h", "a port"),
+            ("http://me:secret", "a port"),
+            ("me:secret", "a port"),
         ] {
             let error = Proxy::try_new(url).expect_err(url);
             assert!(error.expected().contains(expected), "{url}: {error}");

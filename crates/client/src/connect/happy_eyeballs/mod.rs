@@ -17,6 +17,19 @@ pub(crate) use self::race::race;
 /// resolver gives all of them at once; IPv6, if it gives the families one by one.
 ///
 /// Of one host, 64 addresses are tried at most.
+///
+/// ```
+/// use bartizan_client::connect::{HappyEyeballs, SocketConnector};
+/// use std::time::Duration;
+///
+/// // Where every address is near, 100 ms tell enough.
+/// let near = HappyEyeballs::new().try_attempt_delay(Duration::from_millis(100))?;
+/// let connector = SocketConnector::new().happy_eyeballs(near);
+///
+/// let error = HappyEyeballs::new().try_attempt_delay(Duration::ZERO).unwrap_err();
+/// assert_eq!(error.to_string(), "invalid attempt_delay `0ns`: expected from 10 ms to 2 s");
+/// # Ok::<_, bartizan_core::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HappyEyeballs {
     attempt_delay: Duration,

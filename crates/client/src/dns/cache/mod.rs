@@ -39,7 +39,7 @@ use super::{Answer, Name};
 /// # Readiness and cancellation
 ///
 /// Always ready. A lookup is a task of its own and goes on when its caller has gone: others may wait for it, and its answer is
-/// remembered. There is at most one for each name.
+/// remembered. There is at most one for each name that is remembered.
 ///
 /// # Errors
 ///

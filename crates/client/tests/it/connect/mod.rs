@@ -1,5 +1,6 @@
 //! Connectors over real sockets.
 
+mod from_hyper;
 #[cfg(feature = "proxy")]
 mod proxies;
 #[cfg(feature = "proxy")]
