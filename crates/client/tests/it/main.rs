@@ -2,6 +2,7 @@
 
 mod base_url;
 mod bodies;
+mod client;
 #[cfg(feature = "compression")]
 mod compression;
 mod connect;
@@ -13,23 +14,22 @@ mod cookie_jar;
 mod cookie_vectors;
 #[cfg(all(feature = "cookies", feature = "redirect"))]
 mod cookies;
+mod decoding;
+mod defaults;
 mod dns;
 mod errors;
 mod failures;
+#[cfg(feature = "fs")]
+mod files;
+mod forwarded;
 #[cfg(feature = "logging")]
 mod logging;
-mod defaults;
-mod forwarded;
+#[cfg(feature = "multipart")]
+mod multipart;
 #[cfg(feature = "redirect")]
 mod redirect;
 #[cfg(feature = "redirect")]
 mod redirect_matrix;
-mod client;
-mod decoding;
-#[cfg(feature = "fs")]
-mod files;
-#[cfg(feature = "multipart")]
-mod multipart;
 mod request_bodies;
 mod requests;
 mod responses;
