@@ -69,10 +69,66 @@ pub fn forwarded(value: &[u8]) {
     }
 }
 
-#[cfg(feature = "sse")]
-pub use crate::sse::parser::Parser as SseParser;
+/// Reads a proxy's answer to `CONNECT`, in two pieces.
+#[cfg(feature = "proxy")]
+pub fn connect_answer(bytes: &[u8], cut: usize) {
+    let mut answer = crate::proxy::ConnectAnswer::new();
+    let (one, other) = bytes.split_at(cut.min(bytes.len()));
+    if let Ok(None) = answer.read(one) {
+        let _ = answer.read(other);
+    }
+}
 
-/// The first parameter of that name in a `Content-Type`.
-pub fn content_type_parameter(content_type: &str, name: &str) -> Option<String> {
-    crate::response::parameter(content_type, name).map(Into::into)
+/// Plays a SOCKS handshake, of the version that the first byte says, with what the proxy sends.
+#[cfg(feature = "proxy")]
+pub fn socks(bytes: &[u8]) {
+    use crate::proxy::{SocksHandshake, SocksStep};
+
+    let Some((&version, mut bytes)) = bytes.split_first() else {
+        return;
+    };
+    let mut handshake = SocksHandshake::for_fuzzing(version);
+    let mut received: &[u8] = &[];
+    while let Ok(SocksStep::Exchange { need, .. }) = handshake.step(received) {
+        if need > bytes.len() {
+            break;
+        }
+        (received, bytes) = bytes.split_at(need);
+    }
+}
+
+/// Reads a list of hosts that no proxy is for, and asks it.
+#[cfg(feature = "proxy")]
+pub fn hosts(text: &str) {
+    if let Ok(hosts) = text.parse::<crate::proxy::HostSet>() {
+        let _ = (hosts.contains(text, 80), hosts.contains("10.0.0.1", 80));
+    }
+}
+
+/// Reads an event stream whole and in two pieces, which must make no difference.
+#[cfg(feature = "sse")]
+pub fn event_stream(bytes: &[u8], cut: usize) {
+    use crate::sse::{Event, parser::Parser};
+
+    fn read(pieces: &[&[u8]]) -> (Vec<Event>, bool) {
+        let mut parser = Parser::new("".into());
+        let mut events = Vec::new();
+        for mut piece in pieces.iter().copied() {
+            loop {
+                match parser.next(&mut piece) {
+                    Ok(Some(event)) => events.push(event),
+                    Ok(None) => break,
+                    Err(_) => return (events, true),
+                }
+            }
+        }
+        (events, false)
+    }
+    let (one, other) = bytes.split_at(cut.min(bytes.len()));
+    assert_eq!(read(&[bytes]), read(&[one, other]));
+}
+
+/// Reads a `Content-Type` for its charset.
+pub fn content_type(value: &str) {
+    let _ = crate::response::parameter(value, "charset");
 }

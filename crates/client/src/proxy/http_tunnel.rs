@@ -220,7 +220,7 @@ mod tests {
 
         #[test]
         fn any_bytes_do_no_harm(bytes: Vec<u8>, cut in 0..100_usize) {
-            super::super::fuzzing::connect_answer(&bytes, cut);
+            crate::fuzzing::connect_answer(&bytes, cut);
         }
     }
 }

@@ -34,40 +34,5 @@ pub use self::{
     stream::Proxied,
 };
 
-#[doc(hidden)]
-pub mod fuzzing {
-    //! What reads bytes of others, for the fuzzers.
-
-    use super::{hosts::HostSet, http_tunnel, socks};
-
-    /// Reads an answer to `CONNECT`, in two pieces.
-    pub fn connect_answer(bytes: &[u8], cut: usize) {
-        let mut answer = http_tunnel::Answer::new();
-        let (one, other) = bytes.split_at(cut.min(bytes.len()));
-        if let Ok(None) = answer.read(one) {
-            let _ = answer.read(other);
-        }
-    }
-
-    /// Plays a SOCKS handshake, of the version that the first byte says, with what the proxy sends.
-    pub fn socks(bytes: &[u8]) {
-        let Some((&version, mut bytes)) = bytes.split_first() else {
-            return;
-        };
-        let mut handshake = socks::Handshake::for_fuzzing(version);
-        let mut received: &[u8] = &[];
-        while let Ok(socks::Step::Exchange { need, .. }) = handshake.step(received) {
-            if need > bytes.len() {
-                break;
-            }
-            (received, bytes) = bytes.split_at(need);
-        }
-    }
-
-    /// Reads a list of hosts, and asks it.
-    pub fn hosts(text: &str) {
-        if let Ok(hosts) = text.parse::<HostSet>() {
-            let _ = (hosts.contains(text, 80), hosts.contains("10.0.0.1", 80));
-        }
-    }
-}
+pub(crate) use self::http_tunnel::Answer as ConnectAnswer;
+pub(crate) use self::socks::{Handshake as SocksHandshake, Step as SocksStep};

@@ -373,7 +373,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_do_no_harm(bytes: Vec<u8>) {
-            super::super::fuzzing::socks(&bytes);
+            crate::fuzzing::socks(&bytes);
         }
 
         #[test]

@@ -8,7 +8,7 @@ use super::{Event, MAX_EVENT};
 ///
 /// It never keeps more than one line, one event and one id, each within the limit.
 #[derive(Debug)]
-pub struct Parser {
+pub(crate) struct Parser {
     limit: usize,
     with_comments: bool,
     /// The beginning of a line whose end has not come yet.
@@ -27,11 +27,11 @@ pub struct Parser {
 
 /// A line or an event is larger than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Oversize;
+pub(crate) struct Oversize;
 
 impl Parser {
     /// A parser that continues after the event of that id, or begins if it is empty.
-    pub fn new(last_id: Arc<str>) -> Self {
+    pub(crate) fn new(last_id: Arc<str>) -> Self {
         Self {
             limit: MAX_EVENT,
             with_comments: false,
@@ -72,7 +72,7 @@ impl Parser {
     /// # Errors
     ///
     /// If a line or an event is larger than the limit. Nothing can follow.
-    pub fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Event>, Oversize> {
+    pub(crate) fn next(&mut self, bytes: &mut &[u8]) -> Result<Option<Event>, Oversize> {
         while !bytes.is_empty() {
             if mem::take(&mut self.after_cr) && bytes[0] == b'\n' {
                 *bytes = &bytes[1..];
