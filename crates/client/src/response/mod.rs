@@ -219,8 +219,8 @@ pub trait ResponseExt: Sized + sealed::Sealed {
         T: serde::de::DeserializeOwned,
         E: serde::de::DeserializeOwned;
 
-    /// The whole body as XML 1.0, decoded as [`text`](Self::text) is: what the XML declaration says of the charset is not asked, as
-    /// RFC 7303 section 3 has it. A document type declares nothing here, so there are no entities that grow.
+    /// The whole body as XML 1.0, decoded as [`text`](Self::text) is, except that without a `charset` in `Content-Type` the XML
+    /// declaration is asked (RFC 7303 section 3). A document type declares nothing here, so there are no entities that grow.
     ///
     /// # Errors
     ///
@@ -401,15 +401,13 @@ where
 
     #[cfg(feature = "xml")]
     async fn xml<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
-        let charset = Charset::of(self.headers());
+        let headers = self.headers().clone();
         let opened = Opened::new(self);
-        match charset {
-            Ok(charset) => {
-                let decode = |bytes, _| decode::xml(&charset.decode(bytes)?);
-                opened.read(decode).await
-            }
-            Err(error) => Err(opened.about.explain(error)),
-        }
+        let decode = |bytes: Bytes, _| {
+            let charset = Charset::of_xml(&headers, &bytes)?;
+            decode::xml(&charset.decode(bytes)?)
+        };
+        opened.read(decode).await
     }
 
     async fn discard(self) -> Result<(), Error> {
