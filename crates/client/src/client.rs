@@ -137,12 +137,6 @@ impl Client {
             instance: Mutex::new(None),
         }
     }
-
-    fn instance(&mut self) -> &mut Option<Pin<Box<dyn Exchange + Send>>> {
-        self.instance
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Default for Client {
@@ -170,19 +164,20 @@ impl Service<Request<Body>> for Client {
     type Future = ClientFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.instance().is_none() {
-            let instance = self.stack.instance();
-            *self.instance() = Some(instance);
-        }
-        match self.instance() {
-            Some(instance) => instance.as_mut().poll_ready(cx),
-            None => unreachable!("it was made above"),
-        }
+        let slot = self
+            .instance
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let instance = slot.get_or_insert_with(|| self.stack.instance());
+        instance.as_mut().poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> ClientFuture {
-        let mut instance = self
-            .instance()
+        let slot = self
+            .instance
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut instance = slot
             .take()
             .expect("`poll_ready` must be ready before each call");
         instance.as_mut().start(request);

@@ -27,7 +27,9 @@ impl Sized {
         }
     }
 
-    fn broken(&self, than: &str) -> BoxError {
+    fn broken(&mut self, than: &str) -> BoxError {
+        self.left = 0;
+        self.body = Body::empty();
         let length = self.length;
         Error::new(
             Kind::Builder,

@@ -76,9 +76,10 @@ impl Charset {
     ///
     /// US-ASCII is UTF-8 too, with every feature. The WHATWG takes it for windows-1252, which would make the text depend on a feature.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Error> {
-        let Some(label) = charset(headers) else {
-            return Ok(Self::Utf8);
-        };
+        charset(headers).map_or(Ok(Self::Utf8), |label| Self::of_label(&label))
+    }
+
+    fn of_label(label: &str) -> Result<Self, Error> {
         let is_utf8 = |known| label.trim().eq_ignore_ascii_case(known);
         if ["utf-8", "utf8", "us-ascii", "ascii"]
             .into_iter()
@@ -86,7 +87,21 @@ impl Charset {
         {
             return Ok(Self::Utf8);
         }
-        Self::of_other(&label)
+        Self::of_other(label)
+    }
+
+    /// That of an XML document (RFC 7303 section 3): what `Content-Type` says goes before what the document says itself.
+    #[cfg(feature = "xml")]
+    pub(crate) fn of_xml(headers: &HeaderMap, document: &[u8]) -> Result<Self, Error> {
+        if charset(headers).is_some() {
+            return Self::of(headers);
+        }
+        match declared(document) {
+            // It was read byte by byte, so it cannot be that.
+            Some(label) if label.to_ascii_lowercase().starts_with("utf-16") => Ok(Self::Utf8),
+            Some(label) => Self::of_label(label),
+            None => Ok(Self::Utf8),
+        }
     }
 
     #[cfg(feature = "charset")]
@@ -165,6 +180,21 @@ impl Charset {
     const fn sniff(self, _: &[u8]) -> Self {
         self
     }
+}
+
+/// The encoding in the declaration of an XML document, if it has one.
+#[cfg(feature = "xml")]
+fn declared(document: &[u8]) -> Option<&str> {
+    let declaration = document.strip_prefix(b"<?xml")?;
+    let end = declaration
+        .iter()
+        .take(256)
+        .position(|&byte| byte == b'>')?;
+    let declaration = std::str::from_utf8(&declaration[..end]).ok()?;
+    let value = declaration.split_once("encoding")?.1.trim_start();
+    let value = value.strip_prefix('=')?.trim_start();
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    Some(value[1..].split_once(quote)?.0)
 }
 
 /// UTF-8 needs no byte order mark, and JSON and text do not count it as content (RFC 8259 section 8.1).

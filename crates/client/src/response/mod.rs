@@ -1,5 +1,6 @@
 //! Reading a response, of any body.
 
+mod answer;
 mod content_type;
 #[cfg(any(feature = "json", feature = "xml"))]
 mod decode;
@@ -13,44 +14,23 @@ mod times;
 use std::future::Future;
 #[cfg(feature = "fs")]
 use std::path::Path;
-#[cfg(feature = "sse")]
-use std::sync::Arc;
 
-use bartizan_core::BoxError;
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, response::Parts};
-use http_body::Body;
+use http::HeaderMap;
 
-#[cfg(feature = "json")]
-use self::content_type::without_bom;
 #[cfg(all(feature = "json", feature = "sse"))]
 pub(crate) use self::decode::json as decode_json;
-#[cfg(feature = "fs")]
-use self::save::save;
-use self::{
-    content_type::Charset,
-    read::{Opened, read, read_some},
-};
-pub(crate) use self::{content_type::parameter, read::About, times::Stopwatch};
+#[cfg(feature = "sse")]
+pub(crate) use self::read::About;
+pub(crate) use self::{content_type::parameter, times::Stopwatch};
 pub use self::{
     headers::HeadersExt,
     stream::{DataStream, Lines},
     times::Times,
 };
+use crate::Error;
 #[cfg(feature = "sse")]
 use crate::sse::EventStream;
-use crate::{
-    Error,
-    call_timeout::Deadline,
-    error::{Call, Kind},
-};
-
-/// What is not the JSON it should be.
-#[cfg(feature = "json")]
-const BODY: &str = "the response body is";
-
-/// What is kept of the body of an error, at most.
-const ERROR_BODY: usize = 64 * 1024;
 
 /// How many bytes of a response body are read into memory at most.
 ///
@@ -219,8 +199,8 @@ pub trait ResponseExt: Sized + sealed::Sealed {
         T: serde::de::DeserializeOwned,
         E: serde::de::DeserializeOwned;
 
-    /// The whole body as XML 1.0, decoded as [`text`](Self::text) is: what the XML declaration says of the charset is not asked, as
-    /// RFC 7303 section 3 has it. A document type declares nothing here, so there are no entities that grow.
+    /// The whole body as XML 1.0, decoded as [`text`](Self::text) is, except that without a `charset` in `Content-Type` the XML
+    /// declaration is asked (RFC 7303 section 3). A document type declares nothing here, so there are no entities that grow.
     ///
     /// # Errors
     ///
@@ -309,155 +289,7 @@ pub trait ResponseExt: Sized + sealed::Sealed {
 
 /// What [`ResponseExt::json_result`] returns.
 #[cfg(feature = "json")]
-pub type JsonResult<T, E> = Result<Response<T>, Response<E>>;
-
-impl<B> ResponseExt for Response<B>
-where
-    B: Body<Data: Send, Error: Into<BoxError>> + Send,
-{
-    type Body = B;
-
-    fn body_limit(mut self, bytes: usize) -> Self {
-        self.extensions_mut().insert(BodyLimit(bytes));
-        self
-    }
-
-    fn times(&self) -> Option<Times> {
-        self.extensions().get::<Call>()?.times
-    }
-
-    fn error_for_status(self) -> Result<Self, Error> {
-        if !is_error(self.status()) {
-            return Ok(self);
-        }
-        let (head, _) = self.into_parts();
-        Err(status_error(head))
-    }
-
-    async fn error_for_status_with_body(self) -> Result<Self, Error> {
-        if !is_error(self.status()) {
-            return Ok(self);
-        }
-        let (head, body) = self.into_parts();
-        let BodyLimit(limit) = head.extensions.get().copied().unwrap_or_default();
-        let deadline = head.extensions.get().and_then(|call: &Call| call.deadline);
-        let body = read_some(body, BodyLimit(limit.min(ERROR_BODY)), deadline).await;
-        Err(status_error(head).with_body(body))
-    }
-
-    async fn bytes(self) -> Result<Bytes, Error> {
-        Opened::new(self).read(|bytes, _| Ok(bytes)).await
-    }
-
-    async fn bytes_and_trailers(self) -> Result<(Bytes, HeaderMap), Error> {
-        let opened = Opened::new(self);
-        opened.read(|bytes, trailers| Ok((bytes, trailers))).await
-    }
-
-    async fn text(self) -> Result<String, Error> {
-        let charset = Charset::of(self.headers());
-        let opened = Opened::new(self);
-        match charset {
-            Ok(charset) => opened.read(|bytes, _| charset.decode(bytes)).await,
-            Err(error) => Err(opened.about.explain(error)),
-        }
-    }
-
-    async fn text_lossy(self) -> Result<String, Error> {
-        let charset = Charset::of(self.headers()).unwrap_or(Charset::Utf8);
-        let opened = Opened::new(self);
-        opened
-            .read(|bytes, _| Ok(charset.decode_lossy(bytes)))
-            .await
-    }
-
-    #[cfg(feature = "json")]
-    async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
-        let opened = Opened::new(self);
-        opened
-            .read(|bytes, _| decode::json(&without_bom(bytes), BODY))
-            .await
-    }
-
-    #[cfg(feature = "json")]
-    async fn json_result<T, E>(self) -> Result<JsonResult<T, E>, Error>
-    where
-        T: serde::de::DeserializeOwned,
-        E: serde::de::DeserializeOwned,
-    {
-        let (head, body) = self.into_parts();
-        let mut opened = Self::new(body);
-        *opened.extensions_mut() = head.extensions.clone();
-        let bytes = without_bom(opened.bytes().await?);
-        let explain = |error| About::new(head.extensions.clone()).explain(error);
-        Ok(if head.status.is_success() {
-            let value = decode::json(&bytes, BODY).map_err(explain)?;
-            Ok(Response::from_parts(head, value))
-        } else {
-            let value = decode::json(&bytes, BODY).map_err(explain)?;
-            Err(Response::from_parts(head, value))
-        })
-    }
-
-    #[cfg(feature = "xml")]
-    async fn xml<T: serde::de::DeserializeOwned>(self) -> Result<T, Error> {
-        let charset = Charset::of(self.headers());
-        let opened = Opened::new(self);
-        match charset {
-            Ok(charset) => {
-                let decode = |bytes, _| decode::xml(&charset.decode(bytes)?);
-                opened.read(decode).await
-            }
-            Err(error) => Err(opened.about.explain(error)),
-        }
-    }
-
-    async fn discard(self) -> Result<(), Error> {
-        let Opened { body, limit, about } = Opened::new(self);
-        let read = Deadline::within(about.deadline(), read(body, limit, drop)).await;
-        read.map(drop).map_err(|error| about.explain(error))
-    }
-
-    #[cfg(feature = "fs")]
-    async fn save(self, path: impl AsRef<Path> + Send) -> Result<u64, Error> {
-        self.save_with(path, |_, _| ()).await
-    }
-
-    #[cfg(feature = "fs")]
-    async fn save_with(
-        self,
-        path: impl AsRef<Path> + Send,
-        progress: impl FnMut(u64, Option<u64>) + Send,
-    ) -> Result<u64, Error> {
-        let limit = self.extensions().get().copied();
-        let total = self.body().size_hint().exact();
-        save(self.stream(), limit, total, path.as_ref(), progress).await
-    }
-
-    fn stream(self) -> DataStream<B> {
-        DataStream::of(self)
-    }
-
-    fn lines(self) -> Lines<B> {
-        let Opened { body, about, limit } = Opened::new(self);
-        Lines::new(DataStream::new(body, about), limit)
-    }
-
-    #[cfg(feature = "sse")]
-    fn events(self) -> Result<EventStream<B>, Error> {
-        EventStream::of(self, Arc::default())
-    }
-}
-
-fn is_error(status: StatusCode) -> bool {
-    status.is_client_error() || status.is_server_error()
-}
-
-fn status_error(head: Parts) -> Error {
-    let status = head.status;
-    let error = Error::new(Kind::Status, format!("the server answered {status}"));
-    About::new(head.extensions).explain(error.with_response(status, head.headers))
-}
+pub type JsonResult<T, E> = Result<http::Response<T>, http::Response<E>>;
 
 mod sealed {
     pub trait Sealed {}

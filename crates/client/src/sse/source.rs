@@ -24,6 +24,8 @@ use crate::{
 
 /// What a server may ask to be waited at most, so that it cannot ask for ever.
 const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
+/// What it is at least after a failure: a server that asks for no wait, and is gone then, is not asked in a loop.
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
 /// What failures in a row may make of it.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
@@ -41,7 +43,7 @@ pin_project! {
     /// | an event that is too large | fails |
     ///
     /// It waits before it connects again: for what the stream has asked by `retry` (at most an hour), at first 3 s. After failures in a
-    /// row each wait is twice the one before, up to 60 s. Up to a quarter is added at random, so that the clients of a server that was
+    /// row each wait is twice the one before, from half a second at least up to 60 s. Up to a quarter is added at random, so that the clients of a server that was
     /// gone do not all come back at once.
     ///
     /// The request is sent again as it is, with `Last-Event-ID` once there is one; `Accept` and `Cache-Control` are set unless the
@@ -78,6 +80,7 @@ struct Settings {
     max_attempts: Option<u32>,
     reconnect_on: StatusSet,
     max_event_size: usize,
+    with_comments: bool,
     jitter: f64,
 }
 
@@ -128,6 +131,7 @@ impl<S> RequestBuilder<S> {
                 max_attempts: None,
                 reconnect_on: StatusSet::EMPTY,
                 max_event_size: MAX_EVENT,
+                with_comments: false,
                 jitter: 0.25,
             },
             last_id: Arc::default(),
@@ -153,7 +157,7 @@ impl<S, F, B> EventSource<S, F, B> {
     }
 
     /// Sets how long it waits before it connects again, until the stream asks for another time. Default: 3 s; the standard says "a few
-    /// seconds".
+    /// seconds". At most an hour.
     pub fn retry(mut self, retry: Duration) -> Self {
         self.retry = retry.min(LONGEST_RETRY);
         self
@@ -177,6 +181,12 @@ impl<S, F, B> EventSource<S, F, B> {
         self
     }
 
+    /// Yields comments too, as events that have a [`comment`](Event::comment) and nothing else.
+    pub const fn with_comments(mut self) -> Self {
+        self.settings.with_comments = true;
+        self
+    }
+
     /// The id of the last event that had one, to go on from. Empty if there was none.
     pub fn get_last_event_id(&self) -> &str {
         &self.last_id
@@ -197,14 +207,13 @@ where
             let failure = match this.state.as_mut().project() {
                 // ## Preparing => (Calling | Waiting | Done)
                 StateProj::Preparing { service } => match ready!(service.poll_ready(cx)) {
-                    Ok(()) => match request_again(this.request, this.last_id) {
-                        Some(request) => {
-                            let future = service.call(request);
-                            this.state.set(State::Calling { future });
-                            continue;
-                        }
-                        None => unreachable!("the body was whole when the source was made"),
-                    },
+                    Ok(()) => {
+                        let request = request_again(this.request, this.last_id);
+                        let request = request.expect("the body was whole when the source was made");
+                        let future = service.call(request);
+                        this.state.set(State::Calling { future });
+                        continue;
+                    }
                     Err(error) => Failure::passing(Error::of_service(error.into(), Kind::NotReady)),
                 },
                 // ## Calling => (Open | Waiting | Done)
@@ -216,7 +225,10 @@ where
                     Ok(response) => match open(response, this.request, this.last_id) {
                         Ok(events) => {
                             *this.failures = 0;
-                            let events = events.max_event_size(this.settings.max_event_size);
+                            let mut events = events.max_event_size(this.settings.max_event_size);
+                            if this.settings.with_comments {
+                                events = events.with_comments();
+                            }
                             this.state.set(State::Open { events });
                             continue;
                         }
@@ -266,7 +278,7 @@ where
                 let call = Call::of(this.request);
                 return Poll::Ready(Some(Err(failure.error.with_call(Some(call)))));
             }
-            let wait = wait(*this.retry, *this.failures - 1, jitter(this.settings));
+            let wait = wait(*this.retry, *this.failures, jitter(this.settings));
             this.state.set(State::Waiting { sleep: sleep(wait) });
         }
     }
@@ -332,11 +344,17 @@ fn jitter(settings: &Settings) -> f64 {
     settings.jitter * fastrand::f64()
 }
 
-/// How long to wait after as many failures, with a share of that added.
+/// How long to wait after as many failures in a row, with a share of that added.
 fn wait(retry: Duration, failures: u32, added: f64) -> Duration {
-    let backoff = retry.saturating_mul(2_u32.saturating_pow(failures));
-    // What the stream has asked for is never made less.
-    let wait = backoff.min(LONGEST_BACKOFF.max(retry));
+    let wait = match failures.checked_sub(1) {
+        None => retry,
+        Some(before) => {
+            let first = retry.max(SHORTEST_BACKOFF);
+            let backoff = first.saturating_mul(2_u32.saturating_pow(before));
+            // What the stream has asked for is never made less.
+            backoff.min(LONGEST_BACKOFF.max(retry))
+        }
+    };
     wait + wait.mul_f64(added)
 }
 
@@ -358,11 +376,13 @@ mod tests {
     fn waits_grow_with_failures_and_never_below_what_was_asked() {
         let seconds = |retry, failures| wait(Duration::from_secs(retry), failures, 0.0).as_secs();
         assert_eq!(
-            [0, 1, 2, 3, 4, 5, 99].map(|n| seconds(3, n)),
-            [3, 6, 12, 24, 48, 60, 60]
+            [0, 1, 2, 3, 4, 5, 6, 99].map(|n| seconds(3, n)),
+            [3, 3, 6, 12, 24, 48, 60, 60]
         );
         assert_eq!([0, 1, 99].map(|n| seconds(600, n)), [600, 600, 600]);
-        assert_eq!(seconds(0, 99), 0);
+        assert_eq!(seconds(0, 0), 0);
+        assert_eq!(wait(Duration::ZERO, 1, 0.0), SHORTEST_BACKOFF);
+        assert_eq!(seconds(0, 99), 60);
         assert_eq!(wait(LONGEST_RETRY, u32::MAX, 0.25), LONGEST_RETRY * 5 / 4);
     }
 }

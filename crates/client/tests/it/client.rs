@@ -222,3 +222,13 @@ async fn the_timeout_covers_head_and_body() {
     let response = unending.get("/").timeout(Duration::MAX).send().await;
     assert!(response.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_is_an_error_and_no_invented_408() {
+    let server = Loopback::start(|_: Request<Body>| future::pending()).await;
+    let call = Client::new()
+        .get(server.uri("/"))
+        .timeout(Duration::from_secs(1));
+    let error = call.send().await.expect_err("no answer");
+    assert!(error.is_timeout() && error.status().is_none());
+}

@@ -241,4 +241,33 @@ async fn xml_is_in_the_charset_of_its_header() {
         .xml::<String>()
         .await;
     assert_eq!(read.expect("text"), "é");
+
+    for (content_type, declaration, text) in [
+        (
+            "text/xml",
+            "<?xml version='1.0' encoding = 'ISO-8859-1' ?>",
+            "é",
+        ),
+        // The header wins over the declaration.
+        (
+            "text/xml; charset=koi8-r",
+            "<?xml version=\"1.0\" encoding=\"latin1\"?>",
+            "И",
+        ),
+    ] {
+        let xml = [declaration.as_bytes(), b"<a>", &[0xe9], b"</a>"].concat();
+        let read = text_of(content_type, xml).xml::<String>().await;
+        assert_eq!(read.expect("text"), text, "{declaration}");
+    }
+    let utf16 = "<?xml version=\"1.0\" encoding=\"utf-16\"?><a>é</a>";
+    let read = text_of("text/xml", utf16).xml::<String>().await;
+    assert_eq!(read.expect("text"), "é");
+    let unknown = "<?xml version=\"1.0\" encoding=\"x-klingon\"?><a/>";
+    let error = text_of("text/xml", unknown).xml::<String>().await;
+    assert!(
+        error
+            .expect_err("no charset")
+            .to_string()
+            .contains("x-klingon")
+    );
 }

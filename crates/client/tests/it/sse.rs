@@ -375,3 +375,20 @@ fn a_source_can_be_spawned() {
             .expect("a source"),
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_asks_for_no_wait_and_is_gone_is_not_asked_in_a_loop() {
+    let refused = || Err(BoxError::from("refused"));
+    let (service, log) = script([
+        Ok(stream_of("retry: 0\n: hello\n\n")),
+        refused(),
+        refused(),
+        Ok(status(204)),
+    ]);
+    let source = service.get("/").event_source().expect("a source");
+    let source = source.with_comments().without_jitter();
+    let events: Vec<_> = source.try_collect().await.expect("no error");
+    assert_eq!(events[0].comment(), Some("hello"));
+    let times: Vec<_> = asked(&log).into_iter().map(|(at, _)| at).collect();
+    assert_eq!(times, [0, 0, 500, 1500]);
+}
