@@ -246,7 +246,10 @@ impl TransportBuilder {
     ///
     /// If a timeout is zero, or a limit that must not be.
     pub fn build(self) -> Result<Transport, ConfigError> {
-        if self.connect_timeout.is_some_and(|timeout| timeout.is_zero()) {
+        if self
+            .connect_timeout
+            .is_some_and(|timeout| timeout.is_zero())
+        {
             return Err(ConfigError::new("connect_timeout", "0ns", "more than zero"));
         }
         let connector = Connector::new(Resolver::new(), self.connect_timeout, self.nodelay);

@@ -123,9 +123,9 @@ impl ResponseBody {
 /// Once hyper is done with the connection, both ways, it is free: at once nearly always, and else when its driver says so.
 fn return_http1(lease: Lease, rest: Option<Incoming>, upload: Option<Arc<Upload>>) {
     let conn = lease.conn().clone();
-    let too_long = rest.as_ref().is_some_and(|rest| {
-        rest.size_hint().lower() > lease.inner().config.drain_bytes
-    });
+    let too_long = rest
+        .as_ref()
+        .is_some_and(|rest| rest.size_hint().lower() > lease.inner().config.drain_bytes);
     if too_long || conn.control.is_poisoned.load(Ordering::Relaxed) {
         return lease.discard();
     }

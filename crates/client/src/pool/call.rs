@@ -42,7 +42,10 @@ pub(super) async fn acquire(
     timeout: Option<Duration>,
 ) -> Result<Lease, Error> {
     let observer = &inner.config.observer;
-    let lease = match inner.acquire(destination, fresh).map_err(|why| refused(inner, destination, why))? {
+    let lease = match inner
+        .acquire(destination, fresh)
+        .map_err(|why| refused(inner, destination, why))?
+    {
         Got::Lease(lease) => lease,
         Got::Place(place) => {
             let since = Instant::now();
@@ -88,7 +91,9 @@ fn refused(inner: &Inner, destination: &Destination, why: Refused) -> Error {
             let waiting = inner.config.limits.waiting;
             Error::new(
                 Kind::QueueFull,
-                format!("{waiting} requests wait for a connection to {destination} already; send fewer at once, or raise the pool's limits"),
+                format!(
+                    "{waiting} requests wait for a connection to {destination} already; send fewer at once, or raise the pool's limits"
+                ),
             )
         }
     }
@@ -164,7 +169,14 @@ pub(super) async fn send(
         let sent = exchange(&conn, request, timeouts.first_byte, upload.as_ref()).await;
         let failed = match sent {
             Some(Ok(response)) => {
-                return Ok(respond(response, &method, lease, info, upload, timeouts.read));
+                return Ok(respond(
+                    response,
+                    &method,
+                    lease,
+                    info,
+                    upload,
+                    timeouts.read,
+                ));
             }
             Some(Err(failed)) => failed,
             None => {
@@ -179,7 +191,8 @@ pub(super) async fn send(
         let is_lost = !is_http2 && !conn.control.has_read.load(Ordering::Relaxed)
             || is_http2 && method.is_idempotent();
         let is_refused = is_refused(&failed.error);
-        let is_stale = !is_refused && lease.carried > 0 && is_lost && is_lost_connection(&failed.error);
+        let is_stale =
+            !is_refused && lease.carried > 0 && is_lost && is_lost_connection(&failed.error);
         // Not on this one. For HTTP/2 it is retired, and others may be there.
         lease.discard();
         let next = match (failed.unsent, copy) {
@@ -363,7 +376,9 @@ fn is_lost_connection(error: &hyper::Error) -> bool {
         return true;
     }
     let h2 = find::<h2::Error>(error);
-    let io = error.source().and_then(<dyn StdError>::downcast_ref::<std::io::Error>);
+    let io = error
+        .source()
+        .and_then(<dyn StdError>::downcast_ref::<std::io::Error>);
     let is_timeout = io.is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
     io.is_some() && !is_timeout || h2.is_some_and(h2::Error::is_io)
 }

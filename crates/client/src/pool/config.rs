@@ -217,7 +217,6 @@ impl PoolBuilder {
         self
     }
 
-
     /// Sets how many HTTP/2 connections there may be to one [`Destination`]. A further one is opened when all streams of the others
     /// are in use. 1 is strictly one connection, for peers that insist.
     ///

@@ -136,7 +136,10 @@ mod loom_tests {
             let by_driver = driver.join().expect("no panic");
             // If neither, the caller wakes the driver, which looks again.
             let on_wake = !by_caller && !by_driver && handover.take().is_some();
-            assert_eq!(u8::from(by_caller) + u8::from(by_driver) + u8::from(on_wake), 1);
+            assert_eq!(
+                u8::from(by_caller) + u8::from(by_driver) + u8::from(on_wake),
+                1
+            );
         });
     }
 

@@ -73,10 +73,10 @@ impl Inner {
         let connect: Connect = Box::new(move |destination| {
             let mut connector = connector.clone();
             Box::pin(async move {
-                let failed = |error: C::Error| {
-                    Error::of_connector(error.into(), &destination)
-                };
-                poll_fn(|cx| connector.poll_ready(cx)).await.map_err(failed)?;
+                let failed = |error: C::Error| Error::of_connector(error.into(), &destination);
+                poll_fn(|cx| connector.poll_ready(cx))
+                    .await
+                    .map_err(failed)?;
                 let connecting = connector.call(destination.clone());
                 let stream = connecting.await.map_err(failed)?;
                 let connected = stream.connected();
@@ -384,7 +384,10 @@ async fn dial(
         if let Poll::Ready(made) = connecting.as_mut().poll(cx) {
             return Poll::Ready(made);
         }
-        if hurry.as_mut().is_some_and(|wait| wait.as_mut().poll(cx).is_ready()) {
+        if hurry
+            .as_mut()
+            .is_some_and(|wait| wait.as_mut().poll(cx).is_ready())
+        {
             hurry = None;
             if let (Some(pool), Some(id)) = (guard.pool.upgrade(), guard.id) {
                 pool.with(|core, _, actions| core.hurry(id, actions));

@@ -75,8 +75,7 @@ impl Drop for Lease {
                 .control
                 .is_poisoned
                 .load(std::sync::atomic::Ordering::Relaxed);
-            self.inner
-                .release(self.id, self.reuse && !is_poisoned);
+            self.inner.release(self.id, self.reuse && !is_poisoned);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One destination as a service whose readiness means something.
 
 use std::{
-    fmt, mem,
+    fmt,
     future::Future,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -19,7 +20,11 @@ use super::{
     lease::Lease,
     service::{PoolFuture, destination},
 };
-use crate::{Error, connect::Destination, error::{Call, Kind}};
+use crate::{
+    Error,
+    connect::Destination,
+    error::{Call, Kind},
+};
 
 /// A [`Pool`](super::Pool) for one [`Destination`], of which `poll_ready` reserves a connection.
 ///

@@ -115,7 +115,12 @@ where
         let state = match destination(&request) {
             Ok(destination) => {
                 let request = request.map(Body::new);
-                State::Sending(Box::pin(send(self.inner.clone(), destination, request, None)))
+                State::Sending(Box::pin(send(
+                    self.inner.clone(),
+                    destination,
+                    request,
+                    None,
+                )))
             }
             Err(error) => State::Failed(Some(error)),
         };
@@ -124,14 +129,15 @@ where
 }
 
 /// Where a request goes, if it can be sent.
-pub(super) fn destination<B: http_body::Body>(
-    request: &Request<B>,
-) -> Result<Destination, Error> {
+pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<Destination, Error> {
     check_length(request)?;
     let Some(destination) = Destination::of(request.uri()) else {
         return Err(unsendable(request.uri()));
     };
-    let has_user = request.uri().authority().is_some_and(|a| a.as_str().contains('@'));
+    let has_user = request
+        .uri()
+        .authority()
+        .is_some_and(|a| a.as_str().contains('@'));
     if has_user {
         return Err(unsendable(request.uri()));
     }

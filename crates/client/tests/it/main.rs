@@ -3,6 +3,7 @@
 mod base_url;
 mod errors;
 mod failures;
+mod pool;
 mod requests;
 mod responses;
 mod transport;

@@ -60,12 +60,7 @@ where
     ///
     /// Of several who waited when it began, all are told, unless the origin has other connections: they would only try the same
     /// again, one after the other. With other connections, the first of them is told.
-    pub(crate) fn dial_failed(
-        &mut self,
-        id: ConnId,
-        failure: &F,
-        actions: &mut Actions<K, T, W>,
-    ) {
+    pub(crate) fn dial_failed(&mut self, id: ConnId, failure: &F, actions: &mut Actions<K, T, W>) {
         debug_assert_eq!(self.slots[id.at].serial, id.serial, "a dial ends once");
         let slot = self.slots.remove(id.at);
         let State::Dialing { serial } = slot.state else {
@@ -210,7 +205,8 @@ where
 
     /// Connections whose peers have yet to say how many streams they take.
     pub(super) fn untold(&self, at: usize) -> usize {
-        let is_untold = |&&at: &&usize| matches!(&self.slots[at].state, State::Open(open) if !open.is_told);
+        let is_untold =
+            |&&at: &&usize| matches!(&self.slots[at].state, State::Open(open) if !open.is_told);
         self.origins[at].http2.iter().filter(is_untold).count()
     }
 
@@ -280,7 +276,9 @@ where
 
     /// Whether an unused connection has to make room for an origin whose first waiter came before any of its own.
     pub(super) fn owes_room(&self, at: usize) -> bool {
-        if !self.lacks_room() || !matches!(&self.slots[at].state, State::Open(open) if open.active == 0) {
+        if !self.lacks_room()
+            || !matches!(&self.slots[at].state, State::Open(open) if open.active == 0)
+        {
             return false;
         }
         let came = |origin: usize| {

@@ -220,7 +220,9 @@ impl<T> Linked for Slot<T> {
 #[derive(Debug)]
 enum State<T> {
     /// Whoever had joined the queue by `serial` may have waited for this.
-    Dialing { serial: u64 },
+    Dialing {
+        serial: u64,
+    },
     Open(Open<T>),
     Closing,
     /// No longer the pool's, though its socket counts.

@@ -301,7 +301,11 @@ fn http2_streams_are_as_many_as_the_peer_says() {
     let waiters: Vec<_> = (0..25).map(|_| shell.later_unknown(1)).collect();
     assert_eq!(shell.dials.len(), 1, "the first says what is spoken");
     let id = shell.dialed(Speaks::Http2);
-    assert_eq!(shell.core.census().leases, 1, "one, until the peer has said");
+    assert_eq!(
+        shell.core.census().leases,
+        1,
+        "one, until the peer has said"
+    );
     assert!(shell.dials.is_empty(), "the peer has yet to say");
     shell.streams(id, 10);
     assert_eq!(shell.core.census().leases, 10);
@@ -385,10 +389,13 @@ fn unused_connections_end_within_one_sweep() {
     shell.gone();
     assert_eq!(shell.core.census().origins, 1);
     shell.sweep(MINUTE);
-    assert_eq!(shell.core.census(), Census {
-        counts: shell.core.counts,
-        ..Census::default()
-    });
+    assert_eq!(
+        shell.core.census(),
+        Census {
+            counts: shell.core.counts,
+            ..Census::default()
+        }
+    );
 }
 
 #[test]
@@ -555,7 +562,11 @@ impl Model {
             Op::Dialed { http2 } => {
                 if let Some(&(_, key)) = shell.dials.front() {
                     let is_http2 = key == 1 || key == 2 && http2;
-                    shell.dialed(if is_http2 { Speaks::Http2 } else { Speaks::Http1 });
+                    shell.dialed(if is_http2 {
+                        Speaks::Http2
+                    } else {
+                        Speaks::Http1
+                    });
                 }
             }
             Op::DialFailed if !shell.dials.is_empty() => shell.failed(),
@@ -580,7 +591,8 @@ impl Model {
             Op::Upgraded(which) => {
                 if let Some(at) = pick(&self.grants, which) {
                     let id = self.grants[at].id;
-                    let is_http1 = matches!(shell.core.open(id), Some(open) if open.speaks == Speaks::Http1);
+                    let is_http1 =
+                        matches!(shell.core.open(id), Some(open) if open.speaks == Speaks::Http1);
                     if is_http1 {
                         self.grants.remove(at);
                         shell.open.retain(|open| *open != id);
@@ -617,9 +629,8 @@ impl Model {
     fn check(&self, shell: &Shell) {
         let core = &shell.core;
         assert!(core.slots.len() <= core.limits.total);
-        let granted = |waiter: &&WaiterId| {
-            matches!(core.waiters[waiter.0].state, Waiting::Granted(_))
-        };
+        let granted =
+            |waiter: &&WaiterId| matches!(core.waiters[waiter.0].state, Waiting::Granted(_));
         let leases = self.grants.len() + self.waiting.iter().filter(granted).count();
         assert_eq!(core.leases, leases, "permits");
         let sockets = shell.dials.len() + shell.open.len() + shell.closing.len();
@@ -645,7 +656,10 @@ impl Model {
                 }
             }
             let waiting = origin.queue.len();
-            let fresh = core.waiters.iter().filter(|(_, waiter)| waiter.origin == at);
+            let fresh = core
+                .waiters
+                .iter()
+                .filter(|(_, waiter)| waiter.origin == at);
             let is_fresh_first = fresh.count() > 0 && room > 0 && waiting > 0;
             if waiting == 0 {
                 continue;
@@ -658,7 +672,10 @@ impl Model {
                 || core.slots.len() >= core.limits.total && origin.is_starved
                 || origin.speaks == Some(Speaks::Http2)
                     && origin.http2.len() >= core.limits.http2_per_origin;
-            assert!(is_coming || is_at_cap, "nobody sees to who waits: {origin:?}");
+            assert!(
+                is_coming || is_at_cap,
+                "nobody sees to who waits: {origin:?}"
+            );
             if core.lacks_room() {
                 assert!(core.idle.is_empty(), "an unused one is in the way");
             }
