@@ -31,6 +31,7 @@ mod redirect;
 #[cfg(feature = "redirect")]
 mod redirect_matrix;
 mod request_bodies;
+mod pool;
 mod requests;
 mod responses;
 #[cfg(feature = "sse")]

@@ -236,7 +236,12 @@ where
             self.origins[at].is_starved = true;
             self.starved.push_back(at);
         }
-        while self.closing < lacking {
+        self.make_room(lacking.max(self.in_line()), actions);
+    }
+
+    /// Closes unused connections until so many places are free soon.
+    fn make_room(&mut self, places: usize, actions: &mut Actions<K, T, W>) {
+        while self.closing < places {
             let Some(oldest) = self.idle.first() else {
                 return;
             };
@@ -253,14 +258,27 @@ where
             self.origins[at].is_starved = false;
             self.fill(at, actions);
         }
+        self.make_room(self.in_line(), actions);
+    }
+
+    /// How many origins are in line for a place, and have somebody who waits for it.
+    fn in_line(&self) -> usize {
+        let waits = |&&origin: &&usize| !self.origins[origin].queue.is_empty();
+        self.starved.iter().filter(waits).count()
+    }
+
+    /// Whether more origins are in line for a place than there are places about to be free.
+    pub(super) fn lacks_room(&self) -> bool {
+        !self.starved.is_empty()
+            && self.slots.len() >= self.limits.total
+            && self.closing < self.in_line()
     }
 
     /// Whether an unused connection has to make room for an origin whose first waiter came before any of its own.
     pub(super) fn owes_room(&self, at: usize) -> bool {
-        if self.slots.len() < self.limits.total || self.closing >= self.starved.len() {
-            return false;
-        }
-        if !matches!(&self.slots[at].state, State::Open(open) if open.active == 0) {
+        if !self.lacks_room()
+            || !matches!(&self.slots[at].state, State::Open(open) if open.active == 0)
+        {
             return false;
         }
         let came = |origin: usize| {

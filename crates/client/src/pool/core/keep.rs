@@ -14,6 +14,9 @@ where
 {
     /// Keeps a connection that carries nothing, unless there are enough of them.
     pub(super) fn keep(&mut self, at: usize, now: Instant, actions: &mut Actions<K, T, W>) {
+        if self.lacks_room() {
+            return self.close(at, Why::Room, actions);
+        }
         let slot = &mut self.slots[at];
         let origin = &mut self.origins[slot.origin];
         if origin.idle_count >= self.limits.idle_per_origin {
@@ -58,7 +61,10 @@ where
             .collect();
         for (at, why) in over {
             match &self.slots[at].state {
-                State::Open(open) if open.active == 0 => self.close(at, why, actions),
+                State::Open(open) if open.active == 0 => {
+                    self.close(at, why, actions);
+                    self.fill(self.slots[at].origin, actions);
+                }
                 // An HTTP/1.1 connection is asked again when its request is over.
                 State::Open(open) if open.speaks == Speaks::Http2 => {
                     let id = self.id(at);
@@ -87,6 +93,7 @@ where
         let mut closed = 0;
         while let Some(oldest) = self.idle.first() {
             self.close(oldest, Why::Asked, actions);
+            self.fill(self.slots[oldest].origin, actions);
             closed += 1;
         }
         closed

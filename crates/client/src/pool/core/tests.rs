@@ -666,7 +666,8 @@ impl Model {
             }
             // Only those may wait beside room who have asked for a connection that was not idle.
             assert!(room == 0 || is_fresh_first);
-            let is_coming = origin.dialing > 0 || core.untold(at) > 0;
+            // Whoever closes is followed by a dial.
+            let is_coming = origin.dialing + origin.closing > 0 || core.untold(at) > 0;
             let is_at_cap = origin.slots >= core.limits.per_origin
                 || core.slots.len() >= core.limits.total && origin.is_starved
                 || origin.speaks == Some(Speaks::Http2)
@@ -675,7 +676,7 @@ impl Model {
                 is_coming || is_at_cap,
                 "nobody sees to who waits: {origin:?}"
             );
-            if origin.is_starved && core.closing == 0 {
+            if core.lacks_room() {
                 assert!(core.idle.is_empty(), "an unused one is in the way");
             }
         }

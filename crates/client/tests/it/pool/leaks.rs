@@ -1,0 +1,155 @@
+//! Whatever callers do, in the end there is nothing left.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bartizan_client::{Protocol, ResponseExt, pool::Pool};
+use bartizan_core::Body;
+use bartizan_testing::allocations;
+use futures_util::{StreamExt, stream};
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncWriteExt, DuplexStream};
+use tower::ServiceExt;
+
+use super::{Pipes, get, serve, stale::read_request, until};
+
+/// 100,000 take about a minute; set it so before a release.
+const CALLS: u64 = 5_000;
+
+/// Answers in several ways, some of them bad.
+async fn moody(stream: DuplexStream, mood: u64) {
+    if mood % 7 == 0 {
+        // Hangs up at once, or in the middle.
+        let mut stream = stream;
+        if mood % 2 == 0 && read_request(&mut stream).await {
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+                .await;
+        }
+        return;
+    }
+    let answer = |request: Request<Body>| async move {
+        match request.uri().path() {
+            "/slow" => tokio::time::sleep(Duration::from_micros(300)).await,
+            "/early" => return Response::new(Body::from("early")),
+            _ => {}
+        }
+        let body = request.into_body().collect().await;
+        Response::new(Body::from(vec![
+            7;
+            body.map_or(0, |b| b.to_bytes().len()) + 100
+        ]))
+    };
+    serve(stream, answer).await;
+}
+
+#[tokio::test]
+async fn mixed_calls_with_random_cancellation_leak_nothing() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let moods = Arc::new(AtomicU64::new(1));
+        let pipes = Pipes::new(move |stream| moody(stream, moods.fetch_add(1, Ordering::SeqCst)));
+        let pool = Pool::builder()
+            .protocol(protocol)
+            .max_connections(20)
+            .max_connections_per_origin(8)
+            .http2_max_streams(5)
+            .max_requests(50)
+            .drain_limits(1_000, Duration::from_millis(5))
+            .build(pipes)
+            .expect("valid");
+        let calls = (0..CALLS).map(|n| {
+            let pool = pool.clone();
+            let mut dice = fastrand::Rng::with_seed(n);
+            async move {
+                let path = ["", "slow", "early"][dice.usize(..3)];
+                let uri = format!("http://h{}/{path}", dice.u8(..5));
+                let body = match dice.u8(..3) {
+                    0 => Body::empty(),
+                    1 => Body::from("whole"),
+                    _ => Body::from_stream(stream::iter(
+                        (0..20).map(|_| Ok::<_, std::io::Error>("piece")),
+                    )),
+                };
+                let request = Request::put(uri).body(body).expect("a request");
+                let patience = Duration::from_micros(dice.u64(..800));
+                let reads = dice.bool();
+                let call = async {
+                    if let Ok(response) = pool.oneshot(request).await {
+                        if reads {
+                            drop(response.discard().await);
+                        }
+                    }
+                };
+                // Half of them give up at some time.
+                if dice.bool() {
+                    drop(tokio::time::timeout(patience, call).await);
+                } else {
+                    call.await;
+                }
+            }
+        });
+        let calls = stream::iter(calls).buffer_unordered(64).count();
+        let done = tokio::time::timeout(Duration::from_secs(90), calls).await;
+        done.unwrap_or_else(|_| panic!("some call hangs: {:?}", pool.stats()));
+        until(&pool, |stats| {
+            stats.in_flight + stats.waiting + stats.connecting == 0
+        })
+        .await;
+        pool.close_idle();
+        until(&pool, |stats| stats.connections() == 0).await;
+    }
+}
+
+/// Whatever hyper itself allocates is counted along: six of them, as measured without a pool.
+#[test]
+fn a_request_over_http1_allocates_little() {
+    const REQUESTS: u64 = 200;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    // A peer whose own work does not allocate.
+    let pipes = Pipes::new(|mut stream: DuplexStream| async move {
+        while read_exactly(&mut stream).await {
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.expect("written");
+        }
+    });
+    let pool = Pool::new(pipes);
+    let call = || {
+        let (pool, request) = (pool.clone(), get("http://h/"));
+        async move {
+            let response = pool.oneshot(request).await.expect("a response");
+            response.into_body().collect().await.expect("a body")
+        }
+    };
+    runtime.block_on(async {
+        for _ in 0..20 {
+            call().await;
+        }
+    });
+    let ((), count) = allocations(|| {
+        runtime.block_on(async {
+            for _ in 0..REQUESTS {
+                call().await;
+            }
+        });
+    });
+    // Two of them are the test's own: the URI as text, and parsed.
+    let per_request = count / REQUESTS - 2;
+    println!("ALLOC {count} {per_request}");
+    assert!(per_request <= 13, "{per_request} allocations per request");
+}
+
+async fn read_exactly(stream: &mut DuplexStream) -> bool {
+    let mut request = [0; b"GET / HTTP/1.1\r\nhost: h\r\n\r\n".len()];
+    tokio::io::AsyncReadExt::read_exact(stream, &mut request)
+        .await
+        .is_ok()
+}
