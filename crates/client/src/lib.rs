@@ -90,7 +90,6 @@ mod response;
 #[cfg(feature = "sse")]
 pub mod sse;
 mod timeouts;
-mod total_timeout;
 mod transport;
 
 #[cfg(feature = "cookies")]
@@ -108,7 +107,9 @@ pub use self::redirect::{
 pub use self::response::JsonResult;
 pub use self::{
     base_url::{BaseUrlFuture, BaseUrlLayer, BaseUrlService},
-    call_timeout::CallTimeout,
+    call_timeout::{
+        CallTimeout, CallTimeoutBody, CallTimeoutFuture, CallTimeoutLayer, CallTimeoutService,
+    },
     client::{Client, ClientFuture},
     defaults::{Defaults, DefaultsLayer},
     error::{Error, Phase},
@@ -125,8 +126,5 @@ pub use self::{
     request::{CallOptions, IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, HeadersExt, Lines, ResponseExt, Times},
     timeouts::Timeouts,
-    total_timeout::{
-        TotalTimeout, TotalTimeoutBody, TotalTimeoutFuture, TotalTimeoutLayer, TotalTimeoutService,
-    },
     transport::{Protocol, Transport, TransportBuilder, TransportFuture},
 };

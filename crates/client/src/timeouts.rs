@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long each phase of a call may take. `None` is no limit.
 ///
 /// Set for a whole transport, or for one request as its extension, which then replaces all of the transport's. A limit for the whole
-/// call, redirects and all, is a layer's business: see [`TotalTimeoutLayer`](crate::TotalTimeoutLayer).
+/// call, redirects and all, is a layer's business: see [`CallTimeoutLayer`](crate::CallTimeoutLayer).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {

@@ -1,8 +1,8 @@
 //! Limits on responses, progress, and an end to the whole call.
 
 use bartizan_client::{
-    ProgressBody, RequestExt, ResponseExt, ResponseLimits, ResponseLimitsLayer, TotalTimeout,
-    TotalTimeoutLayer, Transport,
+    CallTimeout, CallTimeoutLayer, ProgressBody, RequestExt, ResponseExt, ResponseLimits,
+    ResponseLimitsLayer, Transport,
 };
 use bartizan_core::{Body, BoxError};
 use bartizan_testing::{ControlledBody, RawServer, contract};
@@ -14,7 +14,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
 };
-use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 fn get() -> Request<Body> {
     Request::get("http://h/")
@@ -146,7 +146,7 @@ async fn the_total_covers_the_head_and_the_body() {
             Ok::<_, Infallible>(Response::new(body))
         }
     });
-    let layer = TotalTimeoutLayer::try_new(Duration::from_secs(10)).expect("a limit");
+    let layer = CallTimeoutLayer::try_new(Duration::from_secs(10)).expect("a limit");
     let started = Instant::now();
     let response = layer.layer(server).call(get()).await.expect("in time");
     let mut body = Box::pin(response.into_body());
@@ -177,7 +177,7 @@ async fn a_body_that_never_stops_is_stopped() {
         let body = endless.lock().expect("no panic").take().expect("one call");
         async { Ok::<_, Infallible>(Response::new(body)) }
     });
-    let layer = TotalTimeoutLayer::try_new(Duration::from_secs(10)).expect("a limit");
+    let layer = CallTimeoutLayer::try_new(Duration::from_secs(10)).expect("a limit");
     let response = layer.layer(server).call(get()).await.expect("a head");
     assert!(response.bytes().await.expect_err("no end").is_timeout());
 }
@@ -187,26 +187,24 @@ async fn a_request_has_its_own_total() {
     let hangs =
         service_fn(|_: Request<Body>| future::pending::<Result<Response<Body>, BoxError>>());
     let client = ServiceBuilder::new()
-        .layer(TotalTimeoutLayer::on_request())
+        .layer(CallTimeoutLayer::default())
         .service(hangs);
     let started = Instant::now();
-    let limit = TotalTimeout(Some(Duration::from_secs(1)));
-    let error = client.get("http://h/").extension(limit).send().await;
-    assert!(error.expect_err("late").is_timeout());
+    let timeout = CallTimeout(Duration::from_secs(1));
+    let request = Request::get("http://h/").extension(timeout);
+    let request = request.body(Body::empty()).expect("a request");
+    let error = client.clone().oneshot(request).await.expect_err("late");
+    assert!(error.is_timeout());
     assert_eq!(started.elapsed(), Duration::from_secs(1));
 
-    for limit in [None, Some(Duration::MAX)] {
-        let call = client
-            .get("http://h/")
-            .extension(TotalTimeout(limit))
-            .send();
-        let hour = Duration::from_secs(3600);
-        assert!(tokio::time::timeout(hour, call).await.is_err(), "no limit");
-    }
-    let error = TotalTimeoutLayer::try_new(Duration::ZERO).expect_err("no time");
+    let call = client.get("http://h/").timeout(Duration::MAX).send();
+    let hour = Duration::from_secs(3600);
+    assert!(tokio::time::timeout(hour, call).await.is_err(), "no limit");
+
+    let error = CallTimeoutLayer::try_new(Duration::ZERO).expect_err("no time");
     assert_eq!(
         error.to_string(),
-        "invalid total timeout `0ns`: expected more than zero"
+        "invalid call timeout `0ns`: expected more than zero"
     );
 }
 
@@ -217,8 +215,8 @@ contract! {
         response: || Response::new(Body::empty()),
     }
 
-    mod total_timeout {
-        layer: |probe| TotalTimeoutLayer::default().layer(probe),
+    mod call_timeout {
+        layer: |probe| CallTimeoutLayer::default().layer(probe),
         request: get,
         response: || Response::new(Body::empty()),
     }

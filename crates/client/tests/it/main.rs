@@ -26,12 +26,12 @@ mod forwarded;
 mod logging;
 #[cfg(feature = "multipart")]
 mod multipart;
+mod pool;
 #[cfg(feature = "redirect")]
 mod redirect;
 #[cfg(feature = "redirect")]
 mod redirect_matrix;
 mod request_bodies;
-mod pool;
 mod requests;
 mod responses;
 #[cfg(feature = "sse")]

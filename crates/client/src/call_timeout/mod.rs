@@ -1,4 +1,34 @@
-//! How long a whole call may take.
+//! A limit on a whole call: all of its redirects and retries, and its body.
+//!
+//! [`CallTimeout`] is one request's, which [`timeout`](crate::RequestBuilder::timeout) sets and [`send`](crate::RequestBuilder::send)
+//! keeps, whatever it calls. [`CallTimeoutLayer`] gives one to every call of a stack, and keeps it for those that are not sent by `send`.
+//!
+//! # Placement
+//!
+//! At the top of a stack, or wherever what stands above shall not count. A limit for each attempt is
+//! [`Timeouts`](crate::Timeouts), or a timeout layer below the retries.
+//!
+//! # State
+//!
+//! None between calls.
+//!
+//! # Readiness and cancellation
+//!
+//! Ready when the inner service is. When time is up, the call is dropped: what that does is up to what stands below. The timer is armed
+//! by the first poll that finds nothing, and counts from the call.
+//!
+//! # Errors
+//!
+//! [`Error`]: [`is_timeout`](Error::is_timeout) holds, for the body too.
+//!
+//! # Differences from the deadlines of `bartizan-resilience`
+//!
+//! Those travel with the request, so that what is called on its behalf has no more time than is left, across services too. This is for
+//! the caller that just wants an end.
+
+mod layer;
+
+pub use self::layer::{CallTimeoutBody, CallTimeoutFuture, CallTimeoutLayer, CallTimeoutService};
 
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -7,7 +37,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::{Error, error::Kind};
 
 /// How long a call may take, from [`send`](crate::RequestBuilder::send) to the end of its body: an option of one request, read from
-/// its extensions by `send`, and by [`ResponseExt`](crate::ResponseExt) from what `send` left in the response.
+/// its extensions by `send`, and by [`ResponseExt`](crate::ResponseExt) from what `send` left in the response; and by a
+/// [`CallTimeoutLayer`], in place of its own. [`Duration::MAX`] is no limit.
 ///
 /// What happens to the call when time runs out is what happens when its future is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
