@@ -31,10 +31,6 @@ impl Call {
         Self::new(request.method().clone(), request.uri().clone())
     }
 
-    pub(crate) const fn uri(&self) -> &Uri {
-        &self.uri
-    }
-
     pub(crate) fn redacted(mut self) -> Self {
         self.uri = redacted(&self.uri);
         self
