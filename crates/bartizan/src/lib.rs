@@ -5,7 +5,8 @@
 //! | feature | module | what is in it |
 //! |---|---|---|
 //! | always | [`core`] | bodies, outcomes, rejections, the clock |
-//! | `client` | `client` | a transport over hyper, and a fluent way to call any service |
+//! | `client` | `client` | connections in a pool, and a fluent way to call any service |
+//! | `client-full` | | redirects, cookies, compression, proxies, multipart, server-sent events, … in `client` |
 //! | `json` | | JSON bodies in `client` |
 //! | `listener` | `listener` | serving any service or axum router, with draining |
 //! | `resilience` | `resilience` | retries, breakers, balancing, limits, timeouts and the rest |

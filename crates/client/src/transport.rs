@@ -18,7 +18,7 @@ use crate::{
 
 /// Sends requests over TCP, and keeps the connections for the next ones. The innermost service of a client stack.
 ///
-/// Takes a request with any body; a [`Body`] goes as it is, and any other streaming body is boxed once. Clones share the
+/// Takes a request with any body; a [`Body`](bartizan_core::Body) goes as it is, and any other streaming body is boxed once. Clones share the
 /// connections and are cheap. Needs a tokio runtime with I/O and time when it is called.
 ///
 /// # Connections
