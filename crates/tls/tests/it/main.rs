@@ -1,0 +1,3 @@
+//! The tests of both ends, over real sockets.
+
+mod revocation;
