@@ -1,0 +1,274 @@
+//! What revocation wants to know of a certificate.
+
+use std::time::SystemTime;
+
+use ::http::Uri;
+use der::{
+    Decode, Reader, Result, SliceReader, Tag, TagNumber,
+    asn1::ObjectIdentifier,
+    oid::db::{rfc5280, rfc6960},
+};
+use sha2::{Digest, Sha256};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+
+use super::{
+    asn1::{
+        constructed, extensions, integer, optional, point_uris, primitive, sequence, time, value,
+        whole,
+    },
+    signed::Signed,
+};
+use crate::Link;
+
+/// `id-pe-tlsfeature` (RFC 7633), and the number of the TLS extension `status_request` in it.
+const TLS_FEATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24");
+const STATUS_REQUEST: &[u8] = &[5];
+
+/// So many addresses of one kind are tried: one that a CA writes in vain costs a timeout.
+const MAX_URIS: usize = 4;
+
+/// A hash by which something is found again.
+pub(super) type Key = [u8; 32];
+
+/// Hashes `parts`, so that no two ways to part the same bytes come to the same key.
+pub(super) fn key(parts: &[&[u8]]) -> Key {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// A certificate that can be revoked, and who can revoke it.
+pub(super) struct Subject {
+    /// By which answers about it are found.
+    pub(super) key: Key,
+    /// By which the lists of its issuer are found.
+    pub(super) issuer: Key,
+    /// The issuer's `Name`, with its outer SEQUENCE.
+    pub(super) issuer_name: Box<[u8]>,
+    /// The issuer's `SubjectPublicKeyInfo`, with its outer SEQUENCE.
+    pub(super) issuer_key: Box<[u8]>,
+    pub(super) serial: Box<[u8]>,
+    pub(super) is_ca: bool,
+    pub(super) must_staple: bool,
+    /// The URIs of its distribution points, of any scheme. `None` without the extension.
+    pub(super) points: Option<Box<[Box<str>]>>,
+    /// Where a list can be fetched.
+    pub(super) crl_uris: Box<[Uri]>,
+    /// Where a responder can be asked.
+    pub(super) ocsp_uris: Box<[Uri]>,
+}
+
+impl Subject {
+    pub(super) fn parse(link: &Link) -> Result<Self> {
+        let certificate = Certificate::parse(link.certificate())?;
+        let mut subject = Self {
+            key: key(&[link.issuer_name(), link.issuer_key(), certificate.serial]),
+            issuer: key(&[link.issuer_name(), link.issuer_key()]),
+            issuer_name: link.issuer_name().into(),
+            issuer_key: link.issuer_key().into(),
+            serial: certificate.serial.into(),
+            is_ca: false,
+            must_staple: false,
+            points: None,
+            crl_uris: Box::default(),
+            ocsp_uris: Box::default(),
+        };
+        certificate.extensions(|extension| {
+            match extension.id {
+                rfc5280::ID_CE_BASIC_CONSTRAINTS => {
+                    subject.is_ca = BasicConstraints::from_der(extension.value)?.ca;
+                }
+                rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS => {
+                    let points = whole(extension.value, points)?;
+                    subject.crl_uris = fetchable(&points);
+                    subject.points = Some(points.into_iter().map(Into::into).collect());
+                }
+                rfc5280::ID_PE_AUTHORITY_INFO_ACCESS => {
+                    subject.ocsp_uris = fetchable(&whole(extension.value, responders)?);
+                }
+                TLS_FEATURE => subject.must_staple = whole(extension.value, has_status_request)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(subject)
+    }
+
+    /// The serial number as people write it.
+    pub(super) fn serial_text(&self) -> String {
+        let hex: Vec<_> = self
+            .serial
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        hex.join(":")
+    }
+}
+
+/// The parts of a certificate, as it was sent.
+pub(super) struct Certificate<'a> {
+    pub(super) signed: Signed<'a>,
+    pub(super) serial: &'a [u8],
+    pub(super) issuer: &'a [u8],
+    pub(super) subject: &'a [u8],
+    pub(super) not_before: SystemTime,
+    pub(super) not_after: SystemTime,
+    pub(super) key: &'a [u8],
+    extensions: Option<&'a [u8]>,
+}
+
+impl<'a> Certificate<'a> {
+    pub(super) fn parse(der: &'a [u8]) -> Result<Self> {
+        let signed = whole(der, |reader| sequence(reader, Signed::read))?;
+        whole(signed.message, |reader| {
+            sequence(reader, |reader| {
+                // The version. What follows from it is for whoever verifies the path.
+                optional(reader, constructed(TagNumber::N0))?;
+                let serial = integer(reader)?;
+                let algorithm = value(reader, Tag::Sequence)?;
+                if algorithm != signed.algorithm {
+                    return Err(Tag::Sequence.value_error());
+                }
+                let issuer = reader.tlv_bytes()?;
+                let (not_before, not_after) =
+                    sequence(reader, |reader| Ok((time(reader)?, time(reader)?)))?;
+                let subject = reader.tlv_bytes()?;
+                let key = reader.tlv_bytes()?;
+                for unique_id in [TagNumber::N1, TagNumber::N2] {
+                    optional(reader, primitive(unique_id))?;
+                }
+                let extensions = optional(reader, constructed(TagNumber::N3))?;
+                Ok(Self {
+                    signed,
+                    serial,
+                    issuer,
+                    subject,
+                    not_before,
+                    not_after,
+                    key,
+                    extensions,
+                })
+            })
+        })
+    }
+
+    pub(super) fn extensions(
+        &self,
+        each: impl FnMut(super::asn1::Extension<'a>) -> Result<()>,
+    ) -> Result<()> {
+        match self.extensions {
+            Some(bytes) => whole(bytes, |reader| extensions(reader, each)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether its key may sign lists: where there is a usage, that has to be among it (RFC 5280 section 6.3.3 step f).
+    pub(super) fn may_sign_lists(&self) -> Result<bool> {
+        let mut may = true;
+        self.extensions(|extension| {
+            if extension.id == rfc5280::ID_CE_KEY_USAGE {
+                may = KeyUsage::from_der(extension.value)?.crl_sign();
+            }
+            Ok(())
+        })?;
+        Ok(may)
+    }
+
+    /// Whether its key may sign OCSP responses for the CA that issued it (RFC 6960 section 4.2.2.2), and it has no critical
+    /// extension that is not understood here.
+    pub(super) fn may_answer(&self) -> Result<bool> {
+        let (mut usage, mut purpose, mut understood) = (true, false, true);
+        self.extensions(|extension| {
+            match extension.id {
+                rfc5280::ID_CE_KEY_USAGE => {
+                    usage = KeyUsage::from_der(extension.value)?.digital_signature();
+                }
+                rfc5280::ID_CE_EXT_KEY_USAGE => {
+                    let purposes = ExtendedKeyUsage::from_der(extension.value)?.0;
+                    purpose = purposes.contains(&rfc5280::ID_KP_OCSP_SIGNING);
+                }
+                // It signs nothing but responses here, so these limit nothing.
+                rfc5280::ID_CE_BASIC_CONSTRAINTS
+                | rfc5280::ID_CE_SUBJECT_ALT_NAME
+                | rfc6960::ID_PKIX_OCSP_NOCHECK => {}
+                _ => understood &= !extension.critical,
+            }
+            Ok(())
+        })?;
+        Ok(usage && purpose && understood)
+    }
+}
+
+/// `CRLDistributionPoints` (RFC 5280 section 4.2.1.13). Those of another issuer, and those for some reasons only, are left out: a
+/// list that is complete is needed to say that a certificate is good.
+fn points<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<&'a str>> {
+    let mut uris = Vec::new();
+    sequence(reader, |reader| {
+        while !reader.is_finished() {
+            sequence(reader, |reader| {
+                let name = optional(reader, constructed(TagNumber::N0))?;
+                let reasons = optional(reader, primitive(TagNumber::N1))?;
+                let issuer = optional(reader, constructed(TagNumber::N2))?;
+                if let (Some(name), None, None) = (name, reasons, issuer) {
+                    uris.extend(point_uris(name)?.unwrap_or_default());
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(uris)
+}
+
+/// The responders in `AuthorityInfoAccessSyntax` (RFC 5280 section 4.2.2.1).
+fn responders<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<&'a str>> {
+    let mut uris = Vec::new();
+    sequence(reader, |reader| {
+        while !reader.is_finished() {
+            sequence(reader, |reader| {
+                let method = ObjectIdentifier::decode(reader)?;
+                let location = reader.tlv_bytes()?;
+                if method == rfc5280::ID_AD_OCSP {
+                    uris.extend(super::asn1::uris(location)?);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(uris)
+}
+
+fn has_status_request(reader: &mut SliceReader<'_>) -> Result<bool> {
+    sequence(reader, |reader| {
+        let mut has = false;
+        while !reader.is_finished() {
+            has |= integer(reader)? == STATUS_REQUEST;
+        }
+        Ok(has)
+    })
+}
+
+/// Plain HTTP only: https would need another certificate checked first, and the answer is signed anyway (RFC 5280 section 8).
+fn fetchable(uris: &[&str]) -> Box<[Uri]> {
+    uris.iter()
+        .filter_map(|uri| uri.parse::<Uri>().ok())
+        .filter(|uri| uri.scheme() == Some(&::http::uri::Scheme::HTTP))
+        .filter(|uri| {
+            uri.authority()
+                .is_some_and(|host| !host.as_str().contains('@'))
+        })
+        .take(MAX_URIS)
+        .collect()
+}
+
+/// A name as RFC 4514 writes it, for messages.
+pub(super) fn name_text(name: &[u8]) -> String {
+    x509_cert::name::Name::from_der(name).map_or_else(
+        |_| "a name that cannot be read".to_owned(),
+        |name| name.to_string(),
+    )
+}
