@@ -45,7 +45,7 @@ pub enum Stage {
     Load,
     /// The name of the peer to connect to was looked at.
     Name,
-    /// The listener waited for the first message of its peer.
+    /// The listener waited for the first message of its peer, and read it.
     Hello,
     /// The two ends agreed on versions, suites and keys.
     Handshake,
@@ -138,9 +138,7 @@ impl Error {
             E::InvalidCertificate(CertificateError::Other(OtherError(shared))) => {
                 return Self::of_verifier(Arc::clone(shared));
             }
-            E::InvalidCertificate(error) => {
-                (Stage::Verify, Kind::Certificate, advice(error))
-            }
+            E::InvalidCertificate(error) => (Stage::Verify, Kind::Certificate, advice(error)),
             E::NoCertificatesPresented => (
                 Stage::Verify,
                 Kind::Certificate,
@@ -234,10 +232,7 @@ impl Error {
     /// What a certificate says, what an alert says, and what the two ends have in common does not change by asking again. Nothing of
     /// a request was sent in any case.
     pub fn is_retryable(&self) -> bool {
-        matches!(
-            self.0.kind,
-            Kind::TimedOut | Kind::Io | Kind::Unavailable
-        )
+        matches!(self.0.kind, Kind::TimedOut | Kind::Io | Kind::Unavailable)
     }
 
     /// The alert by which the peer refused, by its number in IANA's registry (RFC 8446 section 6).

@@ -63,9 +63,7 @@ impl Identity {
     pub fn from_pem(provider: &Provider, chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| {
-                failed("the PEM of the chain cannot be read").with_source(error)
-            })?;
+            .map_err(|error| failed("the PEM of the chain cannot be read").with_source(error))?;
         if chain.is_empty() {
             return Err(failed(
                 "there is no CERTIFICATE section in the PEM of the chain",
@@ -217,7 +215,13 @@ impl Identity {
     }
 
     pub(crate) fn current(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .0
+                .current
+                .read()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 

@@ -9,9 +9,7 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
-use crate::{
-    PeerName, TlsVersion, provider::suite_name, revocation::Verdict, x509::Details,
-};
+use crate::{PeerName, TlsVersion, provider::suite_name, revocation::Verdict, x509::Details};
 
 /// What a TLS connection is like, and who is at the other end.
 ///

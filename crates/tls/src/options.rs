@@ -122,11 +122,7 @@ impl Common {
 
     pub(crate) fn checked_timeout(&self) -> Result<Duration, ConfigError> {
         if self.handshake_timeout.is_zero() {
-            return Err(ConfigError::new(
-                "handshake_timeout",
-                "0s",
-                "more than 0 s",
-            ));
+            return Err(ConfigError::new("handshake_timeout", "0s", "more than 0 s"));
         }
         Ok(self.handshake_timeout)
     }

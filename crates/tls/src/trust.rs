@@ -51,7 +51,11 @@ impl TrustAnchors {
             .collect::<Vec<_>>();
         let unusable = found - anchors.len() + loaded.errors.len();
         if unusable > 0 {
-            tracing::debug!(unusable, usable = anchors.len(), "platform roots were passed over");
+            tracing::debug!(
+                unusable,
+                usable = anchors.len(),
+                "platform roots were passed over"
+            );
         }
         if anchors.is_empty() {
             let error = failed(

@@ -44,9 +44,11 @@ impl Names {
 impl fmt::Debug for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.0.iter().map(|(name, identity)| {
-                (name.as_deref().unwrap_or("any"), identity)
-            }))
+            .entries(
+                self.0
+                    .iter()
+                    .map(|(name, identity)| (name.as_deref().unwrap_or("any"), identity)),
+            )
             .finish()
     }
 }
@@ -94,11 +96,7 @@ impl Resolver {
     }
 
     /// The first key of the best name that the client can verify.
-    fn choose(
-        &self,
-        name: Option<&str>,
-        schemes: &[SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let named = name.and_then(|name| {
             let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
                 Cow::Owned(name.to_ascii_lowercase())

@@ -18,10 +18,7 @@ use tokio::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    ClientTls, ConnectorHandle, Target,
-    settings::ClientProfile,
-};
+use super::{ClientTls, ConnectorHandle, Target, settings::ClientProfile};
 use crate::{
     Error, MaybeTls, Stage, TlsInfo, TlsStream,
     error::Kind,
@@ -201,7 +198,9 @@ where
                 StateProj::Handshaking { handshake } => return handshake.as_mut().poll(cx),
                 // ## Failed => done
                 StateProj::Failed { error } => {
-                    let error = error.take().expect("a future is not polled after it is done");
+                    let error = error
+                        .take()
+                        .expect("a future is not polled after it is done");
                     return Poll::Ready(Err(error.into()));
                 }
             }
@@ -254,6 +253,11 @@ where
         .revocation(path, deadline)
         .await
         .map_err(about)?;
-    let info = TlsInfo::new(stream.get_ref().1, Some(peer), profile.verification, verdict);
+    let info = TlsInfo::new(
+        stream.get_ref().1,
+        Some(peer),
+        profile.verification,
+        verdict,
+    );
     Ok(TlsStream::new(stream, info))
 }

@@ -143,18 +143,20 @@ impl ClientTls {
             None => None,
         };
 
-        let builder = ClientConfig::builder_with_details(
-            crypto,
-            Arc::new(self.common.clock.clone()),
-        )
-        .with_protocol_versions(&versions)
-        .map_err(refused)?
-        .dangerous();
+        let builder =
+            ClientConfig::builder_with_details(crypto, Arc::new(self.common.clock.clone()))
+                .with_protocol_versions(&versions)
+                .map_err(refused)?
+                .dangerous();
         let (builder, paths, engine) = match self.verification {
             Verification::Nothing => {
                 tracing::warn!("TLS: certificates of servers are not verified");
                 let verifier = Arc::new(NoVerification(algorithms));
-                (builder.with_custom_certificate_verifier(verifier), None, None)
+                (
+                    builder.with_custom_certificate_verifier(verifier),
+                    None,
+                    None,
+                )
             }
             verification => {
                 let check_name = verification == Verification::Full;
@@ -226,11 +228,7 @@ pub(crate) struct ClientProfile {
 struct ShowIdentity(Identity);
 
 impl rustls::client::ResolvesClientCert for ShowIdentity {
-    fn resolve(
-        &self,
-        _: &[&[u8]],
-        _: &[rustls::SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         Some(self.0.current())
     }
 

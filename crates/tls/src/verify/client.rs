@@ -26,11 +26,7 @@ pub(crate) struct ClientVerifier {
 }
 
 impl ClientVerifier {
-    pub(crate) fn new(
-        paths: Arc<Paths>,
-        mandatory: bool,
-        engine: Option<Arc<dyn Engine>>,
-    ) -> Self {
+    pub(crate) fn new(paths: Arc<Paths>, mandatory: bool, engine: Option<Arc<dyn Engine>>) -> Self {
         Self {
             hints: paths.anchors().subjects(),
             paths,

@@ -1,1 +1,0 @@
-//! Revocation, over both ends.
