@@ -78,7 +78,8 @@ pub(crate) fn deadline_after(timeout: Duration) -> Instant {
     Instant::now() + timeout.min(FAR)
 }
 
-#[cfg(all(test, feature = "aws-lc"))]
+#[cfg(test)]
+#[cfg(feature = "aws-lc")]
 mod tests {
     use std::{io, sync::Arc};
 
@@ -122,10 +123,9 @@ mod tests {
         let open = ListenerTls::new(provider).identity(identity);
         let strict = open.clone().client_auth(ClientAuth::Required(anchors));
         let (open, strict) = (open.build(None).unwrap(), strict.build(None).unwrap());
-        let strict_with_old_keys = Arc::new(ServerConfig {
-            ticketer: Arc::clone(&open.config.ticketer),
-            ..ServerConfig::clone(&strict.config)
-        });
+        let mut strict_with_old_keys = ServerConfig::clone(&strict.config);
+        strict_with_old_keys.ticketer = Arc::clone(&open.config.ticketer);
+        let strict_with_old_keys = Arc::new(strict_with_old_keys);
 
         for (config, resumed) in [(&open.config, false), (&strict_with_old_keys, true)] {
             let name = "a.test".try_into().unwrap();

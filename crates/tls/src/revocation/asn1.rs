@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use der::{
     Decode, Error, ErrorKind, Reader, Result, SliceReader, Tag, TagNumber, Tagged,
-    asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
+    asn1::{AnyRef, OctetStringRef},
 };
 use x509_cert::time::Time;
 
@@ -85,9 +85,31 @@ pub(super) fn time(reader: &mut SliceReader<'_>) -> Result<SystemTime> {
     Ok(SystemTime::UNIX_EPOCH + Time::decode(reader)?.to_unix_duration())
 }
 
+/// What identifies extensions and purposes, as it stands in DER: there are more identifiers than a type for them would let through.
+pub(super) mod id {
+    // id-ce, RFC 5280 sections 4.2.1 and 5.2
+    pub(in super::super) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    pub(in super::super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    pub(in super::super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+    pub(in super::super) const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 0x14];
+    pub(in super::super) const CRL_REASON: &[u8] = &[0x55, 0x1d, 0x15];
+    pub(in super::super) const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
+    pub(in super::super) const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 0x1c];
+    pub(in super::super) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
+    pub(in super::super) const EXT_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    // id-pe, id-kp and id-ad, RFC 5280 sections 4.2.1.12 and 4.2.2.1, RFC 7633
+    pub(in super::super) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+    pub(in super::super) const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 24];
+    pub(in super::super) const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+    pub(in super::super) const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+    // id-pkix-ocsp, RFC 6960 section 4.2.2.2.1
+    pub(in super::super) const OCSP_NOCHECK: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 5];
+}
+
 /// One of the `Extensions` of RFC 5280 section 4.1.
 pub(super) struct Extension<'a> {
-    pub(super) id: ObjectIdentifier,
+    /// The contents of its OBJECT IDENTIFIER: one of [`id`], or none that matters here.
+    pub(super) id: &'a [u8],
     pub(super) critical: bool,
     pub(super) value: &'a [u8],
 }
@@ -105,7 +127,7 @@ pub(super) fn extensions<'a>(
     sequence(reader, |reader| {
         while !reader.is_finished() {
             let extension = sequence(reader, |reader| {
-                let id = ObjectIdentifier::decode(reader)?;
+                let id = value(reader, Tag::ObjectIdentifier)?;
                 let critical = match reader.peek_tag()? {
                     Tag::Boolean => bool::decode(reader)?,
                     _ => false,
@@ -118,7 +140,7 @@ pub(super) fn extensions<'a>(
                 })
             })?;
             if seen.contains(&extension.id) {
-                return Err(Error::from(ErrorKind::OidUnknown { oid: extension.id }));
+                return Err(Tag::Sequence.value_error());
             }
             // No certificate has so many, and the search for a second one is linear.
             if seen.len() == 64 {

@@ -89,23 +89,26 @@ impl<V: Clone> Cache<V> {
         }
     }
 
-    /// Keeps `value`, unless `is_older` than what there is: an old answer that somebody plays back does not undo a new one.
+    /// Keeps `value`, unless `is_older` than what there is: an old answer that somebody plays back does not undo a new one. What is not
+    /// `is_fresh` is kept for what it says still, and looked for again. Returns what is kept.
     pub(super) fn put(
         &self,
         key: Key,
         value: V,
+        is_fresh: bool,
         now: Instant,
         is_older: impl FnOnce(&V, &V) -> bool,
-    ) {
-        let until = now + self.validity;
+    ) -> V {
+        let until = if is_fresh { now + self.validity } else { now };
         self.lock().write(key, self.max_entries, |slot| {
             let kept = match slot.value.take() {
                 Some((there, _)) if is_older(&value, &there) => there,
                 _ => value,
             };
-            slot.value = Some((kept, until));
+            slot.value = Some((kept.clone(), until));
             slot.failure = None;
-        });
+            kept
+        })
     }
 
     /// Remembers that it could not be fetched, so that it is not tried again for every connection. What was fetched before stays.
@@ -138,7 +141,12 @@ impl<V: Clone> Cache<V> {
 }
 
 impl<V> Inner<V> {
-    fn write(&mut self, key: Key, max_entries: usize, write: impl FnOnce(&mut Slot<V>)) {
+    fn write<T>(
+        &mut self,
+        key: Key,
+        max_entries: usize,
+        write: impl FnOnce(&mut Slot<V>) -> T,
+    ) -> T {
         let written = self.next;
         self.next += 1;
         let slot = self.slots.entry(key).or_insert(Slot {
@@ -148,7 +156,7 @@ impl<V> Inner<V> {
         });
         self.order.remove(&slot.written);
         slot.written = written;
-        write(slot);
+        let result = write(slot);
         self.order.insert(written, key);
         while self.slots.len() > max_entries {
             let Some((_, oldest)) = self.order.pop_first() else {
@@ -156,6 +164,7 @@ impl<V> Inner<V> {
             };
             self.slots.remove(&oldest);
         }
+        result
     }
 }
 
@@ -186,7 +195,7 @@ mod tests {
     async fn a_value_is_fresh_for_a_while_and_then_stale() {
         let (cache, now) = (cache(), Instant::now());
         assert!(matches!(cache.get(&[1; 32], now), Cached::Nothing));
-        cache.put([1; 32], 7, now, |_, _| false);
+        cache.put([1; 32], 7, true, now, |_, _| false);
         let later = now + 15 * MINUTE;
         assert!(matches!(
             cache.get(&[1; 32], later - Duration::from_nanos(1)),
@@ -196,12 +205,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_is_not_fresh_is_kept_and_stale() {
+        let (cache, now) = (cache(), Instant::now());
+        cache.put([1; 32], 7, false, now, |_, _| false);
+        assert!(matches!(cache.get(&[1; 32], now), Cached::Stale(7)));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_failure_is_remembered_for_less_and_leaves_the_value() {
         let (cache, now) = (cache(), Instant::now());
         cache.fail([1; 32], failure(), now);
         assert!(matches!(cache.get(&[1; 32], now), Cached::Failed(_, None)));
         assert!(matches!(cache.get(&[1; 32], now + MINUTE), Cached::Nothing));
-        cache.put([1; 32], 7, now, |_, _| false);
+        cache.put([1; 32], 7, true, now, |_, _| false);
         cache.fail([1; 32], failure(), now);
         assert!(matches!(
             cache.get(&[1; 32], now),
@@ -216,10 +232,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_older_value_does_not_replace_a_newer_one() {
         let (cache, now) = (cache(), Instant::now());
-        cache.put([1; 32], 7, now, |_, _| false);
-        cache.put([1; 32], 6, now, |new, old| new < old);
+        cache.put([1; 32], 7, true, now, |_, _| false);
+        cache.put([1; 32], 6, true, now, |new, old| new < old);
         assert_eq!(cache.get(&[1; 32], now).value(), Some(7));
-        cache.put([1; 32], 8, now, |new, old| new < old);
+        cache.put([1; 32], 8, true, now, |new, old| new < old);
         assert_eq!(cache.get(&[1; 32], now).value(), Some(8));
     }
 
@@ -227,7 +243,7 @@ mod tests {
     async fn the_entry_written_longest_ago_goes_first() {
         let (cache, now) = (cache(), Instant::now());
         for key in [1, 2, 1, 3] {
-            cache.put([key; 32], u32::from(key), now, |_, _| false);
+            cache.put([key; 32], u32::from(key), true, now, |_, _| false);
         }
         assert!(cache.get(&[2; 32], now).value().is_none());
         assert_eq!(cache.get(&[1; 32], now).value(), Some(1));

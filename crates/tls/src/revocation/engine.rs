@@ -159,12 +159,11 @@ impl Inner {
         }
         let is_good = match ocsp::read(staple, subject, Origin::Staple, now, self.algorithms()) {
             Ok(answer) => {
-                let status = answer.status(now).cloned();
-                self.staples
-                    .put(subject.key, answer, Instant::now(), is_older);
-                match status {
+                let clock = Instant::now();
+                let answer = self.staples.put(subject.key, answer, true, clock, is_older);
+                match answer.status(now) {
                     Some(Status::Revoked(revoked)) => {
-                        return Err(place.refusal(&revoked, Method::Staple));
+                        return Err(place.refusal(revoked, Method::Staple));
                     }
                     Some(Status::Good) => Ok(()),
                     Some(Status::Unknown) | None => Err(None),
@@ -308,32 +307,11 @@ impl Inner {
             // Never closed. Dropped with this future, it lets the next one fetch.
             let _turn = turn.acquire().await;
             let list = match self.fetched_lists.get(&key, Instant::now()) {
-                Cached::Fresh(list) => Ok(list),
+                Cached::Fresh(list) if now < list.next_update => Ok(list),
                 Cached::Failed(failure, _) => Err(failure),
-                Cached::Stale(_) | Cached::Nothing => {
+                Cached::Fresh(_) | Cached::Stale(_) | Cached::Nothing => {
                     let fetched = self.fetch_list(fetcher, place, uri, now).await;
-                    match fetched {
-                        Ok(list) => {
-                            let clock = Instant::now();
-                            self.fetched_lists
-                                .put(key, Arc::clone(&list), clock, |new, old| new.is_before(old));
-                            // It is kept for those that it says are revoked; a newer one is due, and is looked for sooner.
-                            if list.next_update <= now {
-                                let failure = Arc::new(Failure::new(format!(
-                                    "the list at {} is out of date",
-                                    shown(uri)
-                                )));
-                                self.fetched_lists.fail(key, failure, clock);
-                            }
-                            Ok(list)
-                        }
-                        Err(failure) => {
-                            let failure = Arc::new(failure);
-                            self.fetched_lists
-                                .fail(key, Arc::clone(&failure), Instant::now());
-                            Err(failure)
-                        }
-                    }
+                    self.keep_list(key, uri, fetched, now)
                 }
             };
             match list.map(|list| place.listed(list.says(subject, now), &list)) {
@@ -346,6 +324,34 @@ impl Inner {
             }
         }
         None
+    }
+
+    fn keep_list(
+        &self,
+        key: Key,
+        uri: &Uri,
+        fetched: Result<Arc<List>, Failure>,
+        now: SystemTime,
+    ) -> Result<Arc<List>, Arc<Failure>> {
+        let (cache, clock) = (&self.fetched_lists, Instant::now());
+        let fail = |failure: Failure| {
+            let failure = Arc::new(failure);
+            cache.fail(key, Arc::clone(&failure), clock);
+            failure
+        };
+        let list = fetched.map_err(fail)?;
+        let is_fresh = now < list.next_update;
+        cache.put(key, Arc::clone(&list), is_fresh, clock, |new, old| {
+            new.is_before(old)
+        });
+        if !is_fresh {
+            // It is kept for those that it says are revoked. A newer one is due, and is looked for sooner.
+            fail(Failure::new(format!(
+                "the list at {} is out of date",
+                shown(uri)
+            )));
+        }
+        Ok(list)
     }
 
     async fn fetch_list(
@@ -393,20 +399,27 @@ impl Inner {
         // Never closed. Dropped with this future, it lets the next one ask.
         let _turn = turn.acquire().await;
         match self.answers.get(&subject.key, Instant::now()) {
-            Cached::Fresh(answer) => return place.answered(&answer, Method::Ocsp, now),
+            Cached::Fresh(answer) if answer.status(now).is_some() => {
+                return place.answered(&answer, Method::Ocsp, now);
+            }
             Cached::Failed(failure, _) => {
                 failures.push(failure);
                 return None;
             }
-            Cached::Stale(_) | Cached::Nothing => {}
+            Cached::Fresh(_) | Cached::Stale(_) | Cached::Nothing => {}
         }
         let mut last = None;
         for uri in &subject.ocsp_uris {
             match self.fetch_answer(fetcher, subject, uri, now).await {
                 Ok(answer) => {
                     let said = place.answered(&answer, Method::Ocsp, now);
-                    self.answers
-                        .put(subject.key, answer, Instant::now(), is_older);
+                    self.answers.put(
+                        subject.key,
+                        answer,
+                        said.is_some(),
+                        Instant::now(),
+                        is_older,
+                    );
                     if said.is_some() {
                         return said;
                     }

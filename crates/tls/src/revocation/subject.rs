@@ -3,25 +3,20 @@
 use std::time::SystemTime;
 
 use ::http::Uri;
-use der::{
-    Decode, Reader, Result, SliceReader, Tag, TagNumber,
-    asn1::ObjectIdentifier,
-    oid::db::{rfc5280, rfc6960},
-};
+use der::{Decode, Reader, Result, SliceReader, Tag, TagNumber};
 use sha2::{Digest, Sha256};
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 
 use super::{
     asn1::{
-        constructed, extensions, integer, optional, point_uris, primitive, sequence, time, value,
-        whole,
+        constructed, extensions, id, integer, optional, point_uris, primitive, sequence, time,
+        value, whole,
     },
     signed::Signed,
 };
 use crate::Link;
 
-/// `id-pe-tlsfeature` (RFC 7633), and the number of the TLS extension `status_request` in it.
-const TLS_FEATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.24");
+/// The number of the TLS extension `status_request`, as a feature (RFC 7633).
 const STATUS_REQUEST: &[u8] = &[5];
 
 /// So many addresses of one kind are tried: one that a CA writes in vain costs a timeout.
@@ -78,18 +73,20 @@ impl Subject {
         };
         certificate.extensions(|extension| {
             match extension.id {
-                rfc5280::ID_CE_BASIC_CONSTRAINTS => {
+                id::BASIC_CONSTRAINTS => {
                     subject.is_ca = BasicConstraints::from_der(extension.value)?.ca;
                 }
-                rfc5280::ID_CE_CRL_DISTRIBUTION_POINTS => {
+                id::CRL_DISTRIBUTION_POINTS => {
                     let points = whole(extension.value, points)?;
                     subject.crl_uris = fetchable(&points);
                     subject.points = Some(points.into_iter().map(Into::into).collect());
                 }
-                rfc5280::ID_PE_AUTHORITY_INFO_ACCESS => {
+                id::AUTHORITY_INFO_ACCESS => {
                     subject.ocsp_uris = fetchable(&whole(extension.value, responders)?);
                 }
-                TLS_FEATURE => subject.must_staple = whole(extension.value, has_status_request)?,
+                id::TLS_FEATURE => {
+                    subject.must_staple = whole(extension.value, has_status_request)?
+                }
                 _ => {}
             }
             Ok(())
@@ -169,7 +166,7 @@ impl<'a> Certificate<'a> {
     pub(super) fn may_sign_lists(&self) -> Result<bool> {
         let mut may = true;
         self.extensions(|extension| {
-            if extension.id == rfc5280::ID_CE_KEY_USAGE {
+            if extension.id == id::KEY_USAGE {
                 may = KeyUsage::from_der(extension.value)?.crl_sign();
             }
             Ok(())
@@ -183,17 +180,14 @@ impl<'a> Certificate<'a> {
         let (mut usage, mut purpose, mut understood) = (true, false, true);
         self.extensions(|extension| {
             match extension.id {
-                rfc5280::ID_CE_KEY_USAGE => {
+                id::KEY_USAGE => {
                     usage = KeyUsage::from_der(extension.value)?.digital_signature();
                 }
-                rfc5280::ID_CE_EXT_KEY_USAGE => {
-                    let purposes = ExtendedKeyUsage::from_der(extension.value)?.0;
-                    purpose = purposes.contains(&rfc5280::ID_KP_OCSP_SIGNING);
+                id::EXT_KEY_USAGE => {
+                    purpose = whole(extension.value, is_for_ocsp)?;
                 }
                 // It signs nothing but responses here, so these limit nothing.
-                rfc5280::ID_CE_BASIC_CONSTRAINTS
-                | rfc5280::ID_CE_SUBJECT_ALT_NAME
-                | rfc6960::ID_PKIX_OCSP_NOCHECK => {}
+                id::BASIC_CONSTRAINTS | id::SUBJECT_ALT_NAME | id::OCSP_NOCHECK => {}
                 _ => understood &= !extension.critical,
             }
             Ok(())
@@ -229,9 +223,9 @@ fn responders<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<&'a str>> {
     sequence(reader, |reader| {
         while !reader.is_finished() {
             sequence(reader, |reader| {
-                let method = ObjectIdentifier::decode(reader)?;
+                let method = value(reader, Tag::ObjectIdentifier)?;
                 let location = reader.tlv_bytes()?;
-                if method == rfc5280::ID_AD_OCSP {
+                if method == id::OCSP {
                     uris.extend(super::asn1::uris(location)?);
                 }
                 Ok(())
@@ -240,6 +234,17 @@ fn responders<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<&'a str>> {
         Ok(())
     })?;
     Ok(uris)
+}
+
+/// Whether `ExtKeyUsageSyntax` (RFC 5280 section 4.2.1.12) names it. Any purpose is not this one: RFC 6960 section 4.2.2.2 asks for it.
+fn is_for_ocsp(reader: &mut SliceReader<'_>) -> Result<bool> {
+    sequence(reader, |reader| {
+        let mut is = false;
+        while !reader.is_finished() {
+            is |= value(reader, Tag::ObjectIdentifier)? == id::OCSP_SIGNING;
+        }
+        Ok(is)
+    })
 }
 
 fn has_status_request(reader: &mut SliceReader<'_>) -> Result<bool> {

@@ -1,5 +1,10 @@
 //! The tests of both ends, over real sockets.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests, and not what they are set up by"
+)]
+
 mod contract;
 mod errors;
 mod listener;

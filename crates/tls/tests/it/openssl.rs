@@ -2,6 +2,8 @@
 //!
 //! Without `openssl` on the machine these tests say so, and pass.
 
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -49,7 +51,7 @@ impl Files {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    /// A certificate and its key, as options of s_client and s_server.
+    /// A certificate and its key, as options of `s_client` and `s_server`.
     fn leaf(&self, leaf: &Leaf) -> Vec<String> {
         vec![
             "-cert".into(),

@@ -81,7 +81,7 @@ const CASES: &[Case] = &[
         asks: "a.test",
         shows: |root| {
             root.server(&[], |p| {
-                p.distinguished_name.push(DnType::CommonName, "a.test")
+                p.distinguished_name.push(DnType::CommonName, "a.test");
             })
         },
         expected: Refused(BAD_CERTIFICATE, "another name"),

@@ -289,7 +289,8 @@ pub(crate) async fn answer(stream: &mut TlsStream<TcpStream>) {
     if stream.read_exact(&mut [0]).await.is_ok() {
         stream.write_all(b"!").await.ok();
         stream.shutdown().await.ok();
-        stream.read(&mut [0]).await.ok();
+        // To its end, or the socket is reset and what was written is lost.
+        tokio::io::copy(stream, &mut tokio::io::sink()).await.ok();
     }
 }
 

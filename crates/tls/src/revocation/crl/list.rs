@@ -7,13 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use der::{Reader, SliceReader, Tag, TagNumber, oid::db::rfc5280};
+use der::{Reader, SliceReader, Tag, TagNumber};
 
 use super::{
     super::{
         asn1::{
-            Extension, constructed, extensions, integer, optional, point_uris, primitive, sequence,
-            time, value, whole,
+            Extension, constructed, extensions, id, integer, optional, point_uris, primitive,
+            sequence, time, value, whole,
         },
         evidence::{Reason, Revoked},
         signed::{Algorithms, Signed},
@@ -104,7 +104,7 @@ impl List {
                      value,
                  }| {
                     match id {
-                        rfc5280::ID_CE_CRL_NUMBER => {
+                        id::CRL_NUMBER => {
                             let number = whole(value, integer)?;
                             // RFC 5280 section 5.2.3: up to 20 octets, and never negative. One more for its sign.
                             if number.len() > 21 || number[0] >= 0x80 {
@@ -112,14 +112,14 @@ impl List {
                             }
                             self.number = Some(slice(der, number));
                         }
-                        rfc5280::ID_CE_ISSUING_DISTRIBUTION_POINT => {
+                        id::ISSUING_DISTRIBUTION_POINT => {
                             self.point = slice(der, value);
                             match whole(value, scope)? {
                                 Ok(scope) => self.scope = scope,
                                 Err(why) => refused = Some(why),
                             }
                         }
-                        rfc5280::ID_CE_DELTA_CRL_INDICATOR => {
+                        id::DELTA_CRL_INDICATOR => {
                             refused = Some("it is a delta, and needs another list");
                         }
                         _ if critical => {
@@ -341,7 +341,7 @@ impl<'a> Entry<'a> {
             };
             if !reader.is_finished() {
                 extensions(reader, |extension| {
-                    if extension.id == rfc5280::ID_CE_CRL_REASONS {
+                    if extension.id == id::CRL_REASON {
                         entry.reason = reason(extension.value)?;
                     } else {
                         entry.is_understood &= !extension.critical;

@@ -1,0 +1,10 @@
+//! Revocation, by lists, staples and responders.
+
+mod answers;
+mod engine;
+#[cfg(feature = "fetch")]
+mod fetcher;
+mod hostile;
+mod lists;
+mod openssl;
+mod pki;

@@ -1,0 +1,1 @@
+//! The same with openssl as the CA and the responder.
