@@ -108,8 +108,7 @@ impl Common {
 
     pub(crate) fn alpn(&self) -> Result<Vec<Vec<u8>>, ConfigError> {
         for protocol in &self.alpn {
-            // RFC 7301 section 3.1: one octet tells the length.
-            if protocol.is_empty() || protocol.len() > 255 {
+            if !is_protocol(protocol) {
                 return Err(ConfigError::new(
                     "alpn",
                     String::from_utf8_lossy(protocol),
@@ -126,6 +125,11 @@ impl Common {
         }
         Ok(self.handshake_timeout)
     }
+}
+
+/// Whether ALPN can carry the name (RFC 7301 section 3.1): one octet tells its length.
+pub(crate) fn is_protocol(name: &[u8]) -> bool {
+    (1..=255).contains(&name.len())
 }
 
 /// What rustls finds wrong with versions, suites and keys together.

@@ -8,8 +8,8 @@ use super::{ClientTls, service::Shared};
 
 /// Changes the settings of a [`TlsConnectorLayer`](crate::TlsConnectorLayer) while they are in use. Cheap to clone.
 ///
-/// Connections that are made stay as they are: a pool has to let go of them. Every handshake that begins after a change follows it,
-/// and resumes no session from before.
+/// Connections that are made stay as they are: a pool has to let go of them. Every connection that is asked for after a change follows
+/// it, and resumes no session from before.
 #[derive(Clone)]
 pub struct ConnectorHandle {
     shared: Shared,

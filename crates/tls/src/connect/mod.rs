@@ -18,8 +18,8 @@
 //! # State
 //!
 //! Settings and sessions belong to the layer. All services it makes, and their clones, share them; a second layer shares nothing with
-//! it. A [handle](crate::ConnectorHandle) replaces the settings, and with them the sessions, while they are in use: the handshakes that
-//! begin after it follow the new ones, and no session is resumed that was begun under the old.
+//! it. A [handle](crate::ConnectorHandle) replaces the settings, and with them the sessions, while they are in use: connections that
+//! are asked for after it follow the new ones, and resume no session that was begun under the old.
 //!
 //! # Readiness and cancellation
 //!

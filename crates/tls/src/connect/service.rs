@@ -22,6 +22,7 @@ use super::{ClientTls, ConnectorHandle, Target, settings::ClientProfile};
 use crate::{
     Error, MaybeTls, Stage, TlsInfo, TlsStream,
     error::Kind,
+    options::is_protocol,
     reload::{Current, Snapshot},
     settle::deadline_after,
 };
@@ -106,36 +107,43 @@ where
     }
 }
 
-/// What is to be done with a connection once it is there.
+/// What is to be done with a connection once it is there, by the settings of when it was asked for.
 struct Plan {
     tls: Option<(ServerName<'static>, Option<Vec<Vec<u8>>>)>,
-    shared: Shared,
+    snapshot: Arc<Snapshot<ClientTls, ClientProfile>>,
 }
 
 impl Plan {
     fn of(target: &impl Target, shared: &Shared) -> Result<Self, Error> {
-        let shared = Arc::clone(shared);
+        let snapshot = shared.load();
         if !target.is_tls() {
-            return Ok(Self { tls: None, shared });
+            return Ok(Self {
+                tls: None,
+                snapshot,
+            });
         }
-        let name = match &shared.load().profile.server_name {
-            Some(name) => name.clone(),
-            None => {
-                let name = target.server_name();
-                ServerName::try_from(name.to_owned()).map_err(|error| {
-                    Error::new(
-                        Stage::Name,
-                        Kind::Input,
-                        "the name is no host name and no IP address, so that no certificate can be for it",
-                    )
-                    .with_peer(Some(name))
-                    .with_source(error)
-                })?
-            }
+        let refused = |message| {
+            Error::new(Stage::Name, Kind::Input, message).with_peer(Some(target.server_name()))
         };
+        let name = match &snapshot.profile.server_name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(target.server_name().to_owned()).map_err(|error| {
+                refused(
+                    "the name is no host name and no IP address, so that no certificate can be for it",
+                )
+                .with_source(error)
+            })?,
+        };
+        let alpn = target.alpn();
+        if let Some(invalid) = alpn.iter().flatten().find(|name| !is_protocol(name)) {
+            return Err(refused(
+                "the target offers an application protocol (ALPN) whose name is not of 1 to 255 bytes",
+            )
+            .with_source(format!("a name of {} bytes", invalid.len())));
+        }
         Ok(Self {
-            tls: Some((name, target.alpn())),
-            shared,
+            tls: Some((name, alpn)),
+            snapshot,
         })
     }
 }
@@ -184,8 +192,7 @@ where
                     let Some((name, alpn)) = plan.tls.take() else {
                         return Poll::Ready(Ok(MaybeTls::plain(io)));
                     };
-                    // Taken now, and not when the connection was asked for: a reload in between counts.
-                    let snapshot = plan.shared.load();
+                    let snapshot = Arc::clone(&plan.snapshot);
                     let handshake = Box::pin(async move {
                         match handshake(snapshot, name, alpn, io).await {
                             Ok(stream) => Ok(MaybeTls::tls(stream)),

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, time::SystemTime};
 
 use bartizan_core::find;
 use bartizan_tls::{
-    Chain, Identity, Stage, TrustAnchors,
+    Chain, Identity, Stage, Target, TrustAnchors,
     revocation::{Engine, Refusal, Verdict},
 };
 
@@ -30,6 +30,50 @@ async fn a_target_without_a_usable_name_is_refused_before_anything_is_connected(
         let error = find::<bartizan_tls::Error>(&*error).unwrap();
         assert_eq!(error.stage(), Stage::Name, "{uri}");
         assert!(!error.is_retryable());
+    }
+}
+
+/// A target that wants a protocol of its own.
+#[derive(Clone)]
+struct Speaks(Vec<u8>);
+
+impl Target for Speaks {
+    fn server_name(&self) -> &'static str {
+        "a.test"
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+
+    fn alpn(&self) -> Option<Vec<Vec<u8>>> {
+        Some(vec![self.0.clone()])
+    }
+}
+
+#[tokio::test]
+async fn a_target_may_offer_protocols_of_its_own_if_they_have_names() {
+    use tower::{Layer, Service, ServiceExt, service_fn};
+    let root = Authority::root("root");
+    let mut listener = acceptor(listener_tls(&root.server(&["a.test"], |_| {})));
+    let (socket, addr) = bind().await;
+    let service = connector(client_tls(&root)).layer(service_fn(move |_: Speaks| {
+        tokio::net::TcpStream::connect(addr)
+    }));
+    let (stream, accepted) = tokio::join!(
+        service.clone().oneshot(Speaks(b"http/1.1".to_vec())),
+        async {
+            let (io, _) = socket.accept().await.unwrap();
+            listener.call(io).await
+        }
+    );
+    assert_eq!(stream.unwrap().alpn(), Some(&b"http/1.1"[..]));
+    assert_eq!(accepted.unwrap().tls_info().alpn(), Some(&b"http/1.1"[..]));
+
+    for name in [Vec::new(), vec![b'x'; 256]] {
+        let error = service.clone().oneshot(Speaks(name)).await.unwrap_err();
+        let error = find::<bartizan_tls::Error>(&*error).unwrap();
+        assert_eq!(error.stage(), Stage::Name);
     }
 }
 

@@ -161,6 +161,32 @@ const ECDSA_ONLY: &[(
     &[webpki::aws_lc_rs::ECDSA_P256_SHA256],
 )];
 
+#[cfg(feature = "ring")]
+#[tokio::test]
+async fn providers_meet() {
+    use bartizan_tls::{ClientTls, Identity, Provider};
+    let root = Authority::root("root");
+    let leaf = root.server(&["a.test"], |_| {});
+    let ring = Provider::ring();
+    let identity = Identity::from_der(&ring, leaf.chain.clone(), leaf.key.serialized_der());
+    let ring_listener = acceptor(
+        ListenerTls::new(ring.clone())
+            .identity(identity.unwrap())
+            .clock(clock()),
+    );
+    let ring_client = connector(ClientTls::new(ring, root.anchors()).clock(clock()));
+    let aws_lc_client = connector(client_tls(&root));
+    for (client, listener) in [
+        (&ring_client, &acceptor(listener_tls(&leaf))),
+        (&aws_lc_client, &ring_listener),
+    ] {
+        for resumed in [false, true] {
+            let (info, _) = meet(client, listener, "a.test").await.both();
+            assert_eq!((info.group(), info.is_resumed()), (Some("X25519"), resumed));
+        }
+    }
+}
+
 #[tokio::test]
 async fn application_protocols_are_agreed_on() {
     let root = Authority::root("root");
