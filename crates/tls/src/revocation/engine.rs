@@ -3,25 +3,22 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use ::http::Uri;
-use bytes::Bytes;
 use rustls::crypto::CryptoProvider;
 use tokio::time::Instant;
 
 use super::{
-    CertIdHash, CrlIndex, Engine, Evidence, FetchRequest, Method, OnUnavailable, Refusal,
-    RevocationBuilder, Scope, Verdict,
+    CertIdHash, CrlIndex, Engine, Evidence, Method, OnUnavailable, Refusal, RevocationBuilder,
+    Scope, Verdict,
     cache::{Cache, Cached},
-    crl::{CrlError, List, Listed, parse_off_thread, verify_off_thread},
+    crl::List,
     evidence::Revoked,
-    fetch::{Failure, Fetcher, shown},
-    ocsp::{self, Answer, Nonce, Origin, Status},
+    fetch::Fetcher,
+    ocsp::{self, Answer, Origin, Status},
+    place::{Place, Said},
     signed::Algorithms,
-    subject::{Certificate, Key, Subject, key, name_text},
+    subject::{Key, Subject, key},
 };
 use crate::{Chain, Provider};
-
-/// An OCSP response is about one certificate; the limit is the reader's too.
-const MAX_RESPONSE: usize = 64 << 10;
 
 /// Finds out whether certificates were revoked. See the [module](super).
 #[derive(Clone)]
@@ -45,14 +42,8 @@ pub(super) struct Inner {
     pub(super) staples: Cache<Answer>,
 }
 
-/// What one source says.
-enum Said {
-    Good(Evidence),
-    Revoked(Revoked, Method),
-}
-
 /// What is known without asking anybody.
-enum Known {
+pub(super) enum Known {
     Revoked(Revoked, Method),
     Good(Evidence),
     /// Good, by something that counts still, and that one would rather have newer.
@@ -72,13 +63,6 @@ impl Known {
             (Self::Good(_) | Self::Stale(_), Some(Said::Good(_))) => {}
         }
     }
-}
-
-/// A certificate, and where in its path it stands.
-struct Place<'a> {
-    chain: &'a Chain,
-    position: usize,
-    subject: Subject,
 }
 
 impl Revocation {
@@ -132,11 +116,11 @@ impl Inner {
         }
     }
 
-    fn uses(&self, method: Method) -> bool {
+    pub(super) fn uses(&self, method: Method) -> bool {
         self.methods.contains(&method)
     }
 
-    fn algorithms(&self) -> Algorithms {
+    pub(super) fn algorithms(&self) -> Algorithms {
         self.crypto.signature_verification_algorithms.all
     }
 
@@ -193,7 +177,7 @@ impl Inner {
     }
 
     /// What is known without asking anybody. That it was revoked outweighs all else, whoever says so.
-    fn known(&self, place: &Place<'_>, now: SystemTime) -> Known {
+    pub(super) fn known(&self, place: &Place<'_>, now: SystemTime) -> Known {
         let (subject, clock) = (&place.subject, Instant::now());
         let mut known = Known::Nothing;
         if self.uses(Method::Crl) {
@@ -261,301 +245,14 @@ impl Inner {
             }
         }
     }
-
-    /// Finds out, by what is known and then by each method in turn.
-    async fn ask(&self, place: &Place<'_>, now: SystemTime) -> Result<Said, Vec<Arc<Failure>>> {
-        let mut known = self.known(place, now);
-        if let (Known::Stale(_) | Known::Nothing, Some(lists)) = (&known, &self.lists) {
-            if self.uses(Method::Crl) && lists.settle(&place.subject, place.issuer_may_sign()).await
-            {
-                known = self.known(place, now);
-            }
-        }
-        let stale = match known {
-            Known::Revoked(revoked, method) => return Ok(Said::Revoked(revoked, method)),
-            Known::Good(evidence) => return Ok(Said::Good(evidence)),
-            Known::Stale(evidence) => Some(evidence),
-            Known::Nothing => None,
-        };
-        let mut failures = Vec::new();
-        if let Some(fetcher) = &self.fetcher {
-            for method in &self.methods {
-                let said = match method {
-                    Method::Staple => None,
-                    Method::Crl => self.ask_for_list(fetcher, place, now, &mut failures).await,
-                    Method::Ocsp => self.ask_responder(fetcher, place, now, &mut failures).await,
-                };
-                if let Some(said) = said {
-                    return Ok(said);
-                }
-            }
-        }
-        stale.map(Said::Good).ok_or(failures)
-    }
-
-    async fn ask_for_list(
-        &self,
-        fetcher: &Fetcher,
-        place: &Place<'_>,
-        now: SystemTime,
-        failures: &mut Vec<Arc<Failure>>,
-    ) -> Option<Said> {
-        let subject = &place.subject;
-        for uri in &subject.crl_uris {
-            let key = list_key(subject, uri);
-            let turn = self.fetched_lists.turn(&key);
-            // Never closed. Dropped with this future, it lets the next one fetch.
-            let _turn = turn.acquire().await;
-            let list = match self.fetched_lists.get(&key, Instant::now()) {
-                Cached::Fresh(list) if now < list.next_update => Ok(list),
-                Cached::Failed(failure, _) => Err(failure),
-                Cached::Fresh(_) | Cached::Stale(_) | Cached::Nothing => {
-                    let fetched = self.fetch_list(fetcher, place, uri, now).await;
-                    self.keep_list(key, uri, fetched, now)
-                }
-            };
-            match list.map(|list| place.listed(list.says(subject, now), &list)) {
-                Ok(Some(said)) => return Some(said),
-                Ok(None) => failures.push(Arc::new(Failure::new(format!(
-                    "the list at {} is out of date, or about other certificates",
-                    shown(uri)
-                )))),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        None
-    }
-
-    fn keep_list(
-        &self,
-        key: Key,
-        uri: &Uri,
-        fetched: Result<Arc<List>, Failure>,
-        now: SystemTime,
-    ) -> Result<Arc<List>, Arc<Failure>> {
-        let (cache, clock) = (&self.fetched_lists, Instant::now());
-        let fail = |failure: Failure| {
-            let failure = Arc::new(failure);
-            cache.fail(key, Arc::clone(&failure), clock);
-            failure
-        };
-        let list = fetched.map_err(fail)?;
-        let is_fresh = now < list.next_update;
-        cache.put(key, Arc::clone(&list), is_fresh, clock, |new, old| {
-            new.is_before(old)
-        });
-        if !is_fresh {
-            // It is kept for those that it says are revoked. A newer one is due, and is looked for sooner.
-            fail(Failure::new(format!(
-                "the list at {} is out of date",
-                shown(uri)
-            )));
-        }
-        Ok(list)
-    }
-
-    async fn fetch_list(
-        &self,
-        fetcher: &Fetcher,
-        place: &Place<'_>,
-        uri: &Uri,
-        now: SystemTime,
-    ) -> Result<Arc<List>, Failure> {
-        let subject = &place.subject;
-        let request = FetchRequest {
-            method: Method::Crl,
-            uri: uri.clone(),
-            body: None,
-            max_size: self.max_crl_size,
-        };
-        let bytes = fetcher.fetch(request).await?;
-        let refused = |error: CrlError| {
-            let failure = Failure::new(format!("the list at {} is not used", shown(uri)));
-            failure.with_source(error)
-        };
-        let list = Arc::new(parse_off_thread(bytes).await.map_err(refused)?);
-        list.check_issuer(subject, now).map_err(refused)?;
-        if !place.issuer_may_sign() {
-            return Err(refused(CrlError::may_not_sign()));
-        }
-        verify_off_thread(&list, subject, self.algorithms())
-            .await
-            .map_err(refused)?;
-        Ok(list)
-    }
-
-    async fn ask_responder(
-        &self,
-        fetcher: &Fetcher,
-        place: &Place<'_>,
-        now: SystemTime,
-        failures: &mut Vec<Arc<Failure>>,
-    ) -> Option<Said> {
-        let subject = &place.subject;
-        if subject.ocsp_uris.is_empty() {
-            return None;
-        }
-        let turn = self.answers.turn(&subject.key);
-        // Never closed. Dropped with this future, it lets the next one ask.
-        let _turn = turn.acquire().await;
-        match self.answers.get(&subject.key, Instant::now()) {
-            Cached::Fresh(answer) if answer.status(now).is_some() => {
-                return place.answered(&answer, Method::Ocsp, now);
-            }
-            Cached::Failed(failure, _) => {
-                failures.push(failure);
-                return None;
-            }
-            Cached::Fresh(_) | Cached::Stale(_) | Cached::Nothing => {}
-        }
-        let mut last = None;
-        for uri in &subject.ocsp_uris {
-            match self.fetch_answer(fetcher, subject, uri, now).await {
-                Ok(answer) => {
-                    let said = place.answered(&answer, Method::Ocsp, now);
-                    self.answers.put(
-                        subject.key,
-                        answer,
-                        said.is_some(),
-                        Instant::now(),
-                        is_older,
-                    );
-                    if said.is_some() {
-                        return said;
-                    }
-                    last = Some(Failure::new(format!(
-                        "the responder at {} does not know the certificate",
-                        shown(uri)
-                    )));
-                }
-                Err(failure) => last = Some(failure),
-            }
-        }
-        let failure = Arc::new(last?);
-        self.answers
-            .fail(subject.key, Arc::clone(&failure), Instant::now());
-        failures.push(failure);
-        None
-    }
-
-    async fn fetch_answer(
-        &self,
-        fetcher: &Fetcher,
-        subject: &Subject,
-        uri: &Uri,
-        now: SystemTime,
-    ) -> Result<Answer, Failure> {
-        let refused = |error: ocsp::OcspError| {
-            Failure::new(format!("the answer of {} does not count", shown(uri))).with_source(error)
-        };
-        let nonce = self.nonce.then(|| self.new_nonce()).transpose()?;
-        let body = ocsp::request(subject, self.cert_id_hash, nonce.as_ref())
-            .map_err(|error| refused(ocsp::OcspError::Request(error)))?;
-        let request = FetchRequest {
-            method: Method::Ocsp,
-            uri: uri.clone(),
-            body: Some(Bytes::from(body)),
-            max_size: MAX_RESPONSE,
-        };
-        let response = fetcher.fetch(request).await?;
-        let origin = Origin::Responder(nonce.as_ref());
-        ocsp::read(&response, subject, origin, now, self.algorithms()).map_err(refused)
-    }
-
-    fn new_nonce(&self) -> Result<Nonce, Failure> {
-        let mut nonce = Nonce::default();
-        match self.crypto.secure_random.fill(&mut nonce) {
-            Ok(()) => Ok(nonce),
-            Err(_) => Err(Failure::new("the provider has no randomness for a nonce")),
-        }
-    }
 }
 
-fn list_key(subject: &Subject, uri: &Uri) -> Key {
+pub(super) fn list_key(subject: &Subject, uri: &Uri) -> Key {
     key(&[&subject.issuer, uri.to_string().as_bytes()])
 }
 
-fn is_older(new: &Answer, old: &Answer) -> bool {
+pub(super) fn is_older(new: &Answer, old: &Answer) -> bool {
     new.this_update < old.this_update
-}
-
-impl<'a> Place<'a> {
-    fn new(chain: &'a Chain, position: usize) -> der::Result<Self> {
-        Ok(Self {
-            chain,
-            position,
-            subject: Subject::parse(&chain.links()[position])?,
-        })
-    }
-
-    /// The usages of a trust anchor are not known: it is trusted with all of them.
-    fn issuer_may_sign(&self) -> bool {
-        self.chain
-            .links()
-            .get(self.position + 1)
-            .is_none_or(|issuer| {
-                Certificate::parse(issuer.certificate())
-                    .and_then(|issuer| issuer.may_sign_lists())
-                    .unwrap_or(false)
-            })
-    }
-
-    fn listed(&self, listed: Listed, list: &List) -> Option<Said> {
-        match listed {
-            Listed::Silent => None,
-            Listed::Revoked(revoked) => Some(Said::Revoked(revoked, Method::Crl)),
-            Listed::Good => Some(Said::Good(Evidence {
-                position: self.position,
-                method: Method::Crl,
-                this_update: list.this_update,
-                next_update: Some(list.next_update),
-            })),
-        }
-    }
-
-    fn answered(&self, answer: &Answer, method: Method, now: SystemTime) -> Option<Said> {
-        match answer.status(now)? {
-            Status::Unknown => None,
-            Status::Revoked(revoked) => Some(Said::Revoked(revoked.clone(), method)),
-            Status::Good => Some(Said::Good(Evidence {
-                position: self.position,
-                method,
-                this_update: answer.this_update,
-                next_update: answer.next_update,
-            })),
-        }
-    }
-
-    fn refusal(&self, revoked: &Revoked, method: Method) -> Refusal {
-        Refusal::revoked(format!("{self} was {revoked}, says {method}"))
-    }
-
-    fn unavailable(&self, failures: Vec<Arc<Failure>>) -> Refusal {
-        let mut message = format!("it is not known whether {self} was revoked");
-        if failures.is_empty() {
-            message += ": nothing that is known or can be fetched speaks of it";
-        }
-        let mut refusal = Refusal::unavailable(message);
-        // The method that was tried first is the one that should have worked.
-        if let Some(failure) = failures.into_iter().next() {
-            refusal = refusal.with_source(failure);
-        }
-        refusal
-    }
-}
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whose = match self.position {
-            0 => "the peer's certificate",
-            _ => "the intermediate certificate",
-        };
-        let (serial, issuer) = (
-            self.subject.serial_text(),
-            name_text(&self.subject.issuer_name),
-        );
-        write!(f, "{whose} {serial} of `{issuer}`")
-    }
 }
 
 impl fmt::Debug for Revocation {

@@ -108,6 +108,7 @@
 //! # fn main() {}
 //! ```
 
+mod ask;
 mod asn1;
 mod builder;
 mod cache;
@@ -120,8 +121,10 @@ pub mod fuzzing;
 #[cfg(feature = "fetch")]
 mod http;
 mod ocsp;
+mod place;
 mod seam;
 mod signed;
+pub mod stapling;
 mod subject;
 
 #[cfg(feature = "fetch")]
@@ -134,4 +137,5 @@ pub use self::{
     fetch::FetchRequest,
     ocsp::CertIdHash,
     seam::{Engine, Refusal, Verdict},
+    stapling::{Stapler, StaplerBuilder, StaplingError, StaplingHandle},
 };

@@ -85,7 +85,7 @@ impl Subject {
                     subject.ocsp_uris = fetchable(&whole(extension.value, responders)?);
                 }
                 id::TLS_FEATURE => {
-                    subject.must_staple = whole(extension.value, has_status_request)?
+                    subject.must_staple = whole(extension.value, has_status_request)?;
                 }
                 _ => {}
             }

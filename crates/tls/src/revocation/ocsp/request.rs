@@ -38,7 +38,7 @@ impl CertIdHash {
 pub(in super::super) type Nonce = [u8; 32];
 
 /// A request about `subject`, in DER.
-pub(in super::super) fn request(
+pub(super) fn request(
     subject: &Subject,
     hash: CertIdHash,
     nonce: Option<&Nonce>,

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// A response about one certificate has some kilobytes, with the responder's certificates.
-const MAX_SIZE: usize = 64 << 10;
+pub(in super::super) const MAX_SIZE: usize = 64 << 10;
 
 /// So many certificates are looked at for the one that signed.
 const MAX_CERTIFICATES: usize = 8;

@@ -18,7 +18,7 @@ use rcgen::{
 };
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 
-use super::pki::{Ca, DAY, HOUR, List, Wish, at, connect, connect_with, now, provider, tlv};
+use super::pki::{Ca, DAY, HOUR, List, Wish, at, connect, connect_with, now, pem, provider, tlv};
 
 /// An index that knows `ca`, at the time of the tests.
 fn index(ca: &Ca) -> CrlIndex {
@@ -584,33 +584,6 @@ async fn a_list_of_200_000_entries_is_verified_once_and_not_in_a_handshake() {
         );
     }
     assert_eq!(count.load(Ordering::Relaxed), 1);
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    let base64 = der.chunks(3).map(|chunk| {
-        const DIGITS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let bits = [16, 8, 0]
-            .iter()
-            .zip(chunk)
-            .fold(0_u32, |bits, (shift, byte)| {
-                bits | u32::from(*byte) << shift
-            });
-        let digits = (0..4).map(|digit| match digit <= chunk.len() {
-            true => char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]),
-            false => '=',
-        });
-        digits.collect::<String>()
-    });
-    let lines: Vec<_> = base64
-        .collect::<Vec<_>>()
-        .chunks(16)
-        .map(<[String]>::concat)
-        .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
 }
 
 #[tokio::test]

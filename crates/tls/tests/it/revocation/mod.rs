@@ -8,3 +8,4 @@ mod hostile;
 mod lists;
 mod openssl;
 mod pki;
+mod stapling;
