@@ -280,6 +280,7 @@ const fn alert_advice(alert: u8) -> &'static str {
     match alert {
         40 => "the peer refused the handshake; compare the versions and cipher suites of both ends",
         42..=46 | 48 => "the peer refused our certificate",
+        49 => "the peer refused us; it may have no certificate for the name we asked for",
         70 => "the peer does not speak the versions of TLS that we offer",
         112 => "the peer does not know the name we asked for",
         116 => "the peer requires a client certificate; give the client an identity",

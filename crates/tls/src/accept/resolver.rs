@@ -108,11 +108,16 @@ impl Resolver {
                 self.wildcard.get(parent)
             })
         });
-        named
-            .unwrap_or(&self.default)
-            .iter()
-            .filter_map(Identity::servable)
+        let keys = named.unwrap_or(&self.default);
+        let mut servable = keys.iter().filter_map(Identity::servable);
+        let first = servable.next()?;
+        if first.key.choose_scheme(schemes).is_some() {
+            return Some(first);
+        }
+        // With no key at all the client would hear `access_denied`; with one that does not fit, the `handshake_failure` that it is.
+        servable
             .find(|key| key.key.choose_scheme(schemes).is_some())
+            .or(Some(first))
     }
 }
 

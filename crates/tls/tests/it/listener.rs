@@ -151,6 +151,11 @@ async fn the_key_is_chosen_by_what_the_client_can_verify() {
     let client = connector(bartizan_tls::ClientTls::new(narrow, root.anchors()).clock(clock()));
     let (info, _) = meet(&client, &listener, "a.test").await.both();
     assert_eq!(info.peer_certificate(), Some(&*ecdsa.chain()[0]));
+
+    // With none that it can verify, it hears why: `handshake_failure`.
+    let settings = ListenerTls::new(provider()).clock(clock());
+    let met = meet(&client, &acceptor(settings.identity(ed25519)), "a.test").await;
+    assert_eq!(met.client_error().alert(), Some(40));
 }
 
 const ECDSA_ONLY: &[(

@@ -15,4 +15,5 @@ mod resumption;
 mod revocation;
 mod secrets;
 mod server_certificates;
+mod sslyze;
 mod support;
