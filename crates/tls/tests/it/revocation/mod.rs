@@ -8,4 +8,5 @@ mod hostile;
 mod lists;
 mod openssl;
 mod pki;
+mod sockets;
 mod stapling;

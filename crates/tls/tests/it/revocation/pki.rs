@@ -20,7 +20,8 @@ use der::{
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CrlDistributionPoint,
     CustomExtension, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, PublicKeyData, RevocationReason, RevokedCertParams, SerialNumber, SigningKey,
+    KeyUsagePurpose, PublicKeyData, RevocationReason, RevokedCertParams, SanType, SerialNumber,
+    SigningKey,
 };
 use sha1::{Digest, Sha1};
 use time::OffsetDateTime;
@@ -252,6 +253,7 @@ fn params(name: &str, serial: u64, wish: &Wish) -> CertificateParams {
     params.serial_number = Some(serial.into());
     // Without it, rcgen leaves out distribution points where they are the only extension.
     params.is_ca = IsCa::ExplicitNoCa;
+    params.subject_alt_names = vec![SanType::DnsName("a.test".try_into().expect("a name"))];
     if !wish.lists.is_empty() {
         let uris = wish.lists.iter().map(ToString::to_string).collect();
         params.crl_distribution_points = vec![CrlDistributionPoint { uris }];
