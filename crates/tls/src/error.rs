@@ -4,6 +4,7 @@ use std::{borrow::Cow, error, fmt, io, sync::Arc};
 
 use bartizan_core::BoxError;
 use rustls::{CertificateError, OtherError};
+use rustls_pki_types::pem;
 
 use crate::{revocation::Refusal, verify::UsageError};
 
@@ -286,6 +287,17 @@ const fn alert_advice(alert: u8) -> &'static str {
         116 => "the peer requires a client certificate; give the client an identity",
         120 => "the peer speaks none of the application protocols (ALPN) that we offer",
         _ => "the peer refused the handshake",
+    }
+}
+
+/// What is wrong with a PEM text. Not the error itself: it quotes the line, and in a file without line ends that is the key.
+pub(crate) fn pem_fault(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::NoItemsFound => "there is no such section",
+        pem::Error::MissingSectionEnd { .. } => "a section does not end",
+        pem::Error::IllegalSectionStart { .. } => "a line that begins a section is none",
+        pem::Error::Base64Decode(_) => "a section is not in base64",
+        _ => "it is no PEM",
     }
 }
 

@@ -13,6 +13,7 @@ use webpki::EndEntityCert;
 
 use crate::{
     Error, Provider,
+    error::pem_fault,
     x509::{Details, system_time},
 };
 
@@ -63,18 +64,19 @@ impl Identity {
     pub fn from_pem(provider: &Provider, chain: &[u8], key: &[u8]) -> Result<Self, Error> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| failed("the PEM of the chain cannot be read").with_source(error))?;
+            .map_err(|error| {
+                failed("the PEM of the chain cannot be read").with_source(pem_fault(&error))
+            })?;
         if chain.is_empty() {
             return Err(failed(
                 "there is no CERTIFICATE section in the PEM of the chain",
             ));
         }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-            // The error tells nothing of what was read.
             failed(
                 "there is no key in its PEM that can be read; an encrypted one has to be decrypted first",
             )
-            .with_source(error)
+            .with_source(pem_fault(&error))
         })?;
         Self::new(provider, chain, key)
     }

@@ -5,7 +5,7 @@ use std::{fmt, fs, path::Path, sync::Arc};
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject};
 
-use crate::Error;
+use crate::{Error, error::pem_fault};
 
 /// The roots that a peer's certificate may lead to.
 ///
@@ -85,7 +85,7 @@ impl TrustAnchors {
     pub fn from_pem(pem: &[u8]) -> Result<Self, Error> {
         let roots = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| failed("the PEM cannot be read").with_source(error))?;
+            .map_err(|error| failed("the PEM cannot be read").with_source(pem_fault(&error)))?;
         Self::from_certificates(&roots)
     }
 

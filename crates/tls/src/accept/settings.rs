@@ -49,8 +49,8 @@ impl ListenerTls {
     /// The defaults: TLS 1.2 and 1.3 with all suites of `provider`, `h2` and `http/1.1` by ALPN, sessions resumed by tickets, 10 s for
     /// the whole handshake, clients not asked for a certificate. There is no default identity.
     ///
-    /// Early data (0-RTT) cannot be turned on: whoever sees it can send it again (RFC 8446 section 8), and HTTP has no way to say
-    /// that a request must not be.
+    /// Early data (0-RTT) cannot be turned on: whoever sees it can send it again (RFC 8446 section 8), and only the application knows
+    /// which requests may come twice (RFC 8470).
     pub fn new(provider: Provider) -> Self {
         Self {
             common: Common::new(provider),

@@ -73,7 +73,22 @@ fn errors_show_no_key_material() {
     }
     let pem = one.key.serialize_pem();
     let middle = pem.lines().nth(1).unwrap();
-    let broken = pem.replace(middle, &format!("{middle}!"));
-    let error = Identity::from_pem(&provider, one.pem.as_bytes(), broken.as_bytes()).unwrap_err();
-    assert!(!format!("{error:?}").contains(&middle[..WINDOW]));
+    for broken in [
+        pem.replace(middle, &format!("{middle}!")),
+        // As an environment variable has it that lost its line ends.
+        pem.replace('\n', " "),
+        pem.replace('\n', ""),
+        pem.replace("-----END", "-----BEGIN"),
+    ] {
+        // A text with both may be given twice.
+        let chain = format!("{}{broken}", one.pem);
+        for chain in [&one.pem, &chain, &broken] {
+            let read = Identity::from_pem(&provider, chain.as_bytes(), broken.as_bytes());
+            let error = read.unwrap_err();
+            let shown = format!("{error:?}{}", crate::support::chain(&error));
+            // Bytes may be shown as numbers.
+            assert_hides(middle.as_bytes(), &shown);
+            assert!(!shown.contains(&middle[..WINDOW]), "{shown}");
+        }
+    }
 }
