@@ -6,6 +6,7 @@
 )]
 
 mod contract;
+mod deadlines;
 mod errors;
 mod listener;
 mod mutual;
