@@ -13,7 +13,7 @@ use super::{
     fetch::{Failure, Fetcher, shown},
     ocsp::{self, Answer, Nonce, Origin, Question},
     place::{Place, Said},
-    subject::{Key, Subject},
+    subject::{Key, Subject, key},
 };
 
 impl Inner {
@@ -157,43 +157,40 @@ impl Inner {
         let turn = self.answers.turn(&subject.key);
         // Never closed. Dropped with this future, it lets the next one ask.
         let _turn = turn.acquire().await;
-        match self.answers.get(&subject.key, Instant::now()) {
-            Cached::Fresh(answer) if answer.status(now).is_some() => {
+        if let Cached::Fresh(answer) = self.answers.get(&subject.key, Instant::now()) {
+            if answer.status(now).is_some() {
                 return place.answered(&answer, Method::Ocsp, now);
             }
-            Cached::Failed(failure, _) => {
-                failures.push(failure);
-                return None;
-            }
-            Cached::Fresh(_) | Cached::Stale(_) | Cached::Nothing => {}
         }
-        let mut last = None;
         for uri in &subject.ocsp_uris {
-            match self.fetch_answer(fetcher, subject, uri, now).await {
+            // Each responder's failure for itself: whoever waits may have no time for more than one, and the next one goes on from there.
+            let failed = key(&[&subject.key, uri.to_string().as_bytes()]);
+            if let Cached::Failed(failure, _) = self.answers.get(&failed, Instant::now()) {
+                failures.push(failure);
+                continue;
+            }
+            let failure = match self.fetch_answer(fetcher, subject, uri, now).await {
                 Ok(answer) => {
-                    let said = place.answered(&answer, Method::Ocsp, now);
-                    self.answers.put(
-                        subject.key,
-                        answer,
-                        said.is_some(),
-                        Instant::now(),
-                        is_older,
-                    );
-                    if said.is_some() {
-                        return said;
+                    let is_known = place.answered(&answer, Method::Ocsp, now).is_some();
+                    let clock = Instant::now();
+                    let answer = self
+                        .answers
+                        .put(subject.key, answer, is_known, clock, is_older);
+                    if let Some(said) = place.answered(&answer, Method::Ocsp, now) {
+                        return Some(said);
                     }
-                    last = Some(Failure::new(format!(
+                    Failure::new(format!(
                         "the responder at {} does not know the certificate",
                         shown(uri)
-                    )));
+                    ))
                 }
-                Err(failure) => last = Some(failure),
-            }
+                Err(failure) => failure,
+            };
+            let failure = Arc::new(failure);
+            self.answers
+                .fail(failed, Arc::clone(&failure), Instant::now());
+            failures.push(failure);
         }
-        let failure = Arc::new(last?);
-        self.answers
-            .fail(subject.key, Arc::clone(&failure), Instant::now());
-        failures.push(failure);
         None
     }
 

@@ -196,9 +196,13 @@ impl Inner {
                 }
             }
         }
-        // A staple counts as long as it says, in a handshake and so in those that resume it.
+        // A staple counts as long as it says, in a handshake and so in those that resume it. One that nobody asked for was looked at
+        // because it was promised, and counts only against the peer.
         if let Some(answer) = self.staples.get(&subject.key, clock).value() {
-            known.add(place.answered(&answer, Method::Staple, now), true);
+            let said = place.answered(&answer, Method::Staple, now);
+            if self.uses(Method::Staple) || matches!(said, Some(Said::Revoked(..))) {
+                known.add(said, true);
+            }
         }
         if self.uses(Method::Ocsp) {
             let cached = self.answers.get(&subject.key, clock);

@@ -186,23 +186,23 @@ impl List {
     fn find(&self, serial: &[u8]) -> Option<Revoked> {
         let found = self
             .order
-            .binary_search_by(|&at| {
-                self.entry(at)
-                    .map_or(&[][..], |entry| entry.serial)
-                    .cmp(serial)
-            })
+            .binary_search_by(|&at| self.at(at, Entry::serial).unwrap_or_default().cmp(serial))
             .ok()?;
-        let entry = self.entry(self.order[found])?;
+        let entry = self.at(self.order[found], Entry::read)?;
         Some(Revoked {
             since: entry.since,
             reason: entry.reason,
         })
     }
 
-    fn entry(&self, at: u32) -> Option<Entry<'_>> {
+    /// Reads of the entry that begins there. Every one was read when the list was, so this finds what it looks for.
+    fn at<'a, T>(
+        &'a self,
+        at: u32,
+        read: impl FnOnce(&mut SliceReader<'a>) -> der::Result<T>,
+    ) -> Option<T> {
         let bytes = self.entries.get(usize::try_from(at).ok()?..)?;
-        // Every entry was read when the list was, so this finds one.
-        Entry::read(&mut SliceReader::new(bytes).ok()?).ok()
+        read(&mut SliceReader::new(bytes).ok()?).ok()
     }
 
     /// Which of two lists for the same certificates is the later one. The number decides, as RFC 5280 section 5.2.3 has it; without
@@ -331,6 +331,11 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// The serial number alone, for the search.
+    fn serial(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
+        integer(&mut SliceReader::new(value(reader, Tag::Sequence)?)?)
+    }
+
     fn read(reader: &mut SliceReader<'a>) -> der::Result<Self> {
         sequence(reader, |reader| {
             let mut entry = Self {

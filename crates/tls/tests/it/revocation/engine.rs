@@ -553,6 +553,38 @@ async fn a_responder_that_hangs_is_given_up_after_5_seconds() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn those_in_a_hurry_leave_what_they_found_out_to_the_next() {
+    let ca = Ca::root("ca");
+    let answer = Bytes::from(ca.list(&[]));
+    let wish = Wish {
+        lists: vec!["http://hangs/1", "http://hangs/2", LIST],
+        ..Wish::default()
+    };
+    let fetcher = service_fn(move |request: FetchRequest| {
+        let answer = answer.clone();
+        async move {
+            match request.uri.host() {
+                Some("hangs") => std::future::pending().await,
+                _ => Ok::<_, BoxError>(answer),
+            }
+        }
+    });
+    let engine = clients().methods([Method::Crl]).fetcher(fetcher);
+    let engine = engine.build().expect("an engine");
+    let chain = ca.chain(7, &wish);
+    // The first address is given up, and then the connection is.
+    let hurried = tokio::time::timeout(Duration::from_secs(6), connect(&engine, &chain)).await;
+    assert!(hurried.is_err());
+    let started = Instant::now();
+    assert_eq!(method(connect(&engine, &chain).await), Method::Crl);
+    assert_eq!(
+        started.elapsed(),
+        Duration::from_secs(5),
+        "for the second alone"
+    );
+}
+
 #[tokio::test]
 async fn futures_are_send() {
     fn is_send<T: Send>(value: T) -> T {
