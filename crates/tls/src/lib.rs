@@ -39,6 +39,8 @@ mod chain;
 pub mod connect;
 pub mod dangerous;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod info;
 mod options;

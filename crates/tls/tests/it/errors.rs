@@ -201,3 +201,12 @@ async fn the_engine_has_what_is_left_of_the_time() {
     assert_eq!(error.stage(), Stage::Revocation);
     assert!(error.is_timeout() && error.is_retryable());
 }
+
+#[cfg(feature = "platform-roots")]
+#[test]
+fn the_platform_has_roots_or_says_that_it_has_none() {
+    match TrustAnchors::platform() {
+        Ok(roots) => assert!(!roots.is_empty()),
+        Err(error) => assert!(error.to_string().contains("ca-certificates"), "{error}"),
+    }
+}
