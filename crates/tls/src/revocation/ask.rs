@@ -100,9 +100,7 @@ impl Inner {
         };
         let list = fetched.map_err(fail)?;
         let is_fresh = now < list.next_update;
-        cache.put(key, Arc::clone(&list), is_fresh, clock, |new, old| {
-            new.is_before(old)
-        });
+        let list = cache.put(key, list, is_fresh, clock, |new, old| new.is_before(old));
         if !is_fresh {
             // It is kept for those that it says are revoked. A newer one is due, and is looked for sooner.
             fail(Failure::new(format!(

@@ -1,6 +1,6 @@
 //! The settings.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bartizan_core::{BoxError, ConfigError};
 use bytes::Bytes;
@@ -107,6 +107,8 @@ impl RevocationBuilder {
     }
 
     /// Uses the lists of `index`, and those that are added to it later. Default: none.
+    ///
+    /// They count for as long as they say: to have newer ones is up to whoever adds them.
     pub fn crls(mut self, index: CrlIndex) -> Self {
         self.crls = Some(index);
         self
@@ -131,7 +133,8 @@ impl RevocationBuilder {
         self
     }
 
-    /// Sets how large a list may be that is fetched, in bytes. Default: 32 MiB, which is more than any in use.
+    /// Sets how large a list may be that is fetched, in bytes. Default: 32 MiB, which is more than any in use. So many times the number of
+    /// lists in the [cache](Self::cache) is what CAs can make this process hold.
     pub fn max_crl_size(mut self, max_size: usize) -> Self {
         self.max_crl_size = max_size;
         self
@@ -185,9 +188,13 @@ impl RevocationBuilder {
             }
         }
         let methods = self.usable_methods()?;
-        let cache = |entries| Cache::new(entries, self.cache_validity, self.failure_validity);
+        let (entries, validity, of_failure) = (
+            self.cache_entries,
+            self.cache_validity,
+            self.failure_validity,
+        );
         Ok(Revocation::of(Inner {
-            crypto: std::sync::Arc::clone(self.provider.crypto()),
+            crypto: Arc::clone(self.provider.crypto()),
             methods,
             scope: self.scope,
             on_unavailable: self.on_unavailable,
@@ -198,17 +205,9 @@ impl RevocationBuilder {
             cert_id_hash: self.cert_id_hash,
             lists: self.crls,
             fetcher: self.fetcher.map(|fetcher| fetcher(self.fetch_timeout)),
-            fetched_lists: Cache::new(
-                self.cache_entries,
-                self.cache_validity,
-                self.failure_validity,
-            ),
-            answers: Cache::new(
-                self.cache_entries,
-                self.cache_validity,
-                self.failure_validity,
-            ),
-            staples: cache(STAPLES),
+            fetched_lists: Cache::new(entries, validity, of_failure),
+            answers: Cache::new(entries, validity, of_failure),
+            staples: Cache::new(STAPLES, validity, of_failure),
         }))
     }
 
@@ -231,15 +230,9 @@ impl RevocationBuilder {
             }
         }
         let all = [Method::Staple, Method::Crl, Method::Ocsp];
-        let mut usable = self.methods.clone().unwrap_or_else(|| {
+        let usable = self.methods.clone().unwrap_or_else(|| {
             let usable = all.into_iter().filter(|method| missing(method).is_none());
             usable.collect()
-        });
-        let mut seen = Vec::new();
-        usable.retain(|method| {
-            let is_new = !seen.contains(method);
-            seen.push(*method);
-            is_new
         });
         if usable.is_empty() {
             return Err(ConfigError::new(

@@ -11,6 +11,9 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{fetch::Failure, subject::Key};
 
+/// Rather than out of range, for a time that means "for ever".
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
 /// A bounded store, which also sees to it that each thing is fetched once at a time.
 pub(super) struct Cache<V> {
     max_entries: usize,
@@ -61,8 +64,8 @@ impl<V: Clone> Cache<V> {
     pub(super) fn new(max_entries: usize, validity: Duration, failure_validity: Duration) -> Self {
         Self {
             max_entries,
-            validity,
-            failure_validity,
+            validity: validity.min(FAR),
+            failure_validity: failure_validity.min(FAR),
             inner: Mutex::new(Inner {
                 slots: HashMap::new(),
                 order: BTreeMap::new(),

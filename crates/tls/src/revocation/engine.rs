@@ -141,39 +141,36 @@ impl Inner {
                 "{place} promises a staple, and the server sent none"
             )));
         }
-        let is_good = match ocsp::read(staple, subject, Origin::Staple, now, self.algorithms()) {
+        let why = match ocsp::read(staple, subject, Origin::Staple, now, self.algorithms()) {
+            Err(error) => Some(error),
             Ok(answer) => {
                 let clock = Instant::now();
                 let answer = self.staples.put(subject.key, answer, true, clock, is_older);
                 match answer.status(now) {
+                    Some(Status::Good) => return Ok(()),
                     Some(Status::Revoked(revoked)) => {
                         return Err(place.refusal(revoked, Method::Staple));
                     }
-                    Some(Status::Good) => Ok(()),
-                    Some(Status::Unknown) | None => Err(None),
+                    Some(Status::Unknown) | None => None,
                 }
             }
-            Err(error) => Err(Some(error)),
         };
-        match is_good {
-            Err(error) if is_promised => {
-                let refusal = Refusal::must_staple(format!(
-                    "{place} promises a staple, and that of the server does not count"
-                ));
-                Err(match error {
-                    Some(error) => refusal.with_source(error),
-                    None => refusal,
-                })
-            }
-            Err(Some(error)) => {
-                tracing::debug!(
-                    error = &error as &dyn std::error::Error,
-                    "the staple does not count"
-                );
-                Ok(())
-            }
-            Err(None) | Ok(()) => Ok(()),
+        if is_promised {
+            let refusal = Refusal::must_staple(format!(
+                "{place} promises a staple, and that of the server does not count"
+            ));
+            return Err(match why {
+                Some(error) => refusal.with_source(error),
+                None => refusal,
+            });
         }
+        if let Some(error) = why {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the staple does not count"
+            );
+        }
+        Ok(())
     }
 
     /// What is known without asking anybody. That it was revoked outweighs all else, whoever says so.

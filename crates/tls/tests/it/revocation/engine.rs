@@ -586,6 +586,21 @@ async fn those_in_a_hurry_leave_what_they_found_out_to_the_next() {
 }
 
 #[tokio::test]
+async fn what_is_kept_for_ever_is_kept_for_a_year() {
+    let ca = Ca::root("ca");
+    let web = Web::of(Response::new(&ca, 7).der());
+    let builder = clients()
+        .cache(1, Duration::MAX)
+        .failure_validity(Duration::MAX);
+    let builder = builder.fetch_timeout(Duration::MAX).methods([Method::Ocsp]);
+    let engine = builder.fetcher(web).build().expect("an engine");
+    assert_eq!(
+        method(connect(&engine, &ca.chain(7, &both())).await),
+        Method::Ocsp
+    );
+}
+
+#[tokio::test]
 async fn futures_are_send() {
     fn is_send<T: Send>(value: T) -> T {
         value
