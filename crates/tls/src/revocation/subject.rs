@@ -19,6 +19,9 @@ use crate::Link;
 /// The number of the TLS extension `status_request`, as a feature (RFC 7633).
 const STATUS_REQUEST: &[u8] = &[5];
 
+/// A name may be as long as whoever wrote it likes, and a message may not.
+const MAX_NAME: usize = 256;
+
 /// So many addresses of one kind are tried: one that a CA writes in vain costs a timeout.
 const MAX_URIS: usize = 4;
 
@@ -270,10 +273,52 @@ fn fetchable(uris: &[&str]) -> Box<[Uri]> {
         .collect()
 }
 
-/// A name as RFC 4514 writes it, for messages.
+/// A name as RFC 4514 writes it, for messages: of one line, and not too long.
 pub(super) fn name_text(name: &[u8]) -> String {
-    x509_cert::name::Name::from_der(name).map_or_else(
-        |_| "a name that cannot be read".to_owned(),
-        |name| name.to_string(),
-    )
+    let Ok(name) = x509_cert::name::Name::from_der(name) else {
+        return "a name that cannot be read".to_owned();
+    };
+    let printable = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    name.to_string()
+        .chars()
+        .map(printable)
+        .take(MAX_NAME)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `Name` with this common name, of less than 100 bytes.
+    fn name(common_name: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(common_name.len()).expect("short");
+        let head = [
+            [0x30, length + 11, 0x31, length + 9, 0x30, length + 7],
+            [0x06, 0x03, 0x55, 0x04, 0x03, 0x0c],
+        ];
+        [&head.concat()[..], &[length], common_name].concat()
+    }
+
+    #[test]
+    fn names_in_messages_are_of_one_line() {
+        assert_eq!(name_text(&name(b"ca")), "CN=ca");
+        let text = name_text(&name(b"ca\nERROR all is lost\x1b[2J"));
+        assert!(!text.contains(char::is_control), "{text:?}");
+        assert!(text.contains("all is lost"));
+        assert_eq!(name_text(b"nonsense"), "a name that cannot be read");
+    }
+
+    #[test]
+    fn parts_that_are_divided_differently_have_different_keys() {
+        assert_eq!(key(&[b"ab", b"c"]), key(&[b"ab", b"c"]));
+        assert_ne!(key(&[b"ab", b"c"]), key(&[b"a", b"bc"]));
+        assert_ne!(key(&[b"abc"]), key(&[b"abc", b""]));
+    }
 }
