@@ -57,10 +57,14 @@ impl TlsAcceptor {
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let own = deadline_after(self.shared.load().profile.timeout);
+        let deadline = deadline.min(self.deadline());
         AcceptFuture {
-            accept: Box::pin(accept(Arc::clone(&self.shared), io, deadline.min(own))),
+            accept: Box::pin(accept(Arc::clone(&self.shared), io, deadline)),
         }
+    }
+
+    fn deadline(&self) -> Instant {
+        deadline_after(self.shared.load().profile.timeout)
     }
 }
 
@@ -78,10 +82,7 @@ where
     }
 
     fn call(&mut self, io: IO) -> AcceptFuture<IO> {
-        let deadline = deadline_after(self.shared.load().profile.timeout);
-        AcceptFuture {
-            accept: Box::pin(accept(Arc::clone(&self.shared), io, deadline)),
-        }
+        self.accept_until(io, self.deadline())
     }
 }
 

@@ -11,7 +11,9 @@ use tokio::{
 };
 use tower::Service;
 
-use crate::support::{Authority, acceptor, bind, client_tls, connect, connector, listener_tls};
+use crate::support::{
+    Authority, acceptor, bind, client_tls, connect, connect_over, connector, listener_tls,
+};
 
 /// Time stands still but for the deadlines.
 #[tokio::test(start_paused = true)]
@@ -148,18 +150,4 @@ async fn a_handshake_that_is_dropped_gives_its_place_back() {
     client.unwrap();
     listener.unwrap();
     drop(stuck);
-}
-
-async fn connect_over(
-    layer: bartizan_tls::TlsConnectorLayer,
-    io: tokio::io::DuplexStream,
-) -> Result<bartizan_tls::MaybeTls<tokio::io::DuplexStream>, bartizan_core::BoxError> {
-    use tower::{Layer, ServiceExt, service_fn};
-    let mut io = Some(io);
-    layer
-        .layer(service_fn(move |_: http::Uri| {
-            std::future::ready(Ok::<_, std::io::Error>(io.take().expect("once")))
-        }))
-        .oneshot("https://a.test/".parse().unwrap())
-        .await
 }

@@ -9,7 +9,8 @@ use bartizan_tls::{
 };
 
 use crate::support::{
-    Authority, acceptor, bind, chain, client_tls, connect, connector, listener_tls, meet, provider,
+    Authority, acceptor, bind, chain, client_tls, connect, connect_over, connector, listener_tls,
+    meet, provider,
 };
 
 #[tokio::test]
@@ -189,16 +190,19 @@ async fn what_the_engine_says_arrives_whole() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_engine_has_what_is_left_of_the_time() {
+    use tower::Service;
     let root = Authority::root("root");
-    let listener = acceptor(listener_tls(&root.server(&["a.test"], |_| {})));
-    let client = client_tls(&root)
-        .revocation(Refuses::Never)
-        .handshake_timeout(std::time::Duration::from_millis(300));
-    let met = meet(&connector(client), &listener, "a.test").await;
-    let error = met.client_error();
+    let mut listener = acceptor(listener_tls(&root.server(&["a.test"], |_| {})));
+    let client = connector(client_tls(&root).revocation(Refuses::Never));
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let start = tokio::time::Instant::now();
+    let (client, _listener) = tokio::join!(connect_over(client, near), listener.call(far));
+    let error = client.unwrap_err();
+    let error = find::<bartizan_tls::Error>(&*error).unwrap();
     assert_eq!(error.stage(), Stage::Revocation);
+    assert_eq!(start.elapsed().as_secs(), 10);
     assert!(error.is_timeout() && error.is_retryable());
 }
 
