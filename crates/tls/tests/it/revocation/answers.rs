@@ -256,6 +256,32 @@ async fn times_are_believed_within_300_seconds() {
 }
 
 #[tokio::test]
+async fn what_is_out_of_date_or_from_the_future_says_so() {
+    let ca = Ca::root("ca");
+    for (from, until, why) in [
+        (-DAY, -HOUR, "the OCSP response is out of date"),
+        (
+            HOUR,
+            DAY,
+            "the OCSP response is from the future; check this machine's clock",
+        ),
+        (
+            -HOUR,
+            -2 * HOUR,
+            "the OCSP response's times contradict each other",
+        ),
+    ] {
+        let response = Response {
+            from,
+            produced: from,
+            until: Some(until),
+            ..Response::new(&ca, 7)
+        };
+        assert_eq!(reason(answered(&ca, &response.der()).await), why);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_an_end_is_no_staple_and_counts_for_an_hour() {
     let ca = Ca::root("ca");
     let response = |from| {

@@ -12,7 +12,7 @@ use bartizan_core::BoxError;
 use bartizan_testing::ManualClock;
 use bartizan_tls::revocation::{
     CrlIndex, Engine as _, FetchRequest, Method, OnUnavailable, Refusal, Revocation,
-    RevocationBuilder, Verdict, fuzzing,
+    RevocationBuilder, Scope, Verdict, fuzzing,
 };
 use bytes::Bytes;
 use rcgen::{CrlDistributionPoint, CrlIssuingDistributionPoint};
@@ -186,6 +186,9 @@ async fn what_the_responder_is_known_to_have_revoked_is_revoked_though_the_list_
     let staple = Response::revoked(&ca, 7).der();
     let refusal = connect_with(&both, &chain, &staple, now()).await;
     assert!(refusal.is_err_and(|refusal| refusal.is_revoked()));
+    // Where there is no staple, as on a resumed connection, that is not forgotten.
+    let resumed = both.after_handshake(&chain, now()).await;
+    assert!(resumed.is_err_and(|refusal| refusal.is_revoked()));
 }
 
 #[tokio::test]
@@ -251,6 +254,21 @@ async fn a_fetched_list_has_to_be_the_issuer_s() {
         let refusal = connect(&engine.expect("an engine"), &ca.chain(7, &both())).await;
         assert!(refusal.is_err_and(|refusal| refusal.is_unavailable()));
     }
+}
+
+#[tokio::test]
+async fn a_fetched_list_of_a_ca_that_may_not_sign_lists_says_nothing() {
+    let root = Ca::root("root");
+    let usages = [rcgen::KeyUsagePurpose::KeyCertSign];
+    let ca = root.intermediate_with("ca", 5, &Wish::default(), &usages);
+    let builder = clients().methods([Method::Crl]).scope(Scope::Leaf);
+    let engine = builder
+        .fetcher(Web::of(ca.list(&[])))
+        .build()
+        .expect("an engine");
+    let chain = fuzzing::chain(&[&ca.leaf(7, &both()), &ca.der, &root.der]);
+    let refusal = connect(&engine, &chain).await;
+    assert!(refusal.is_err_and(|refusal| refusal.is_unavailable()));
 }
 
 #[tokio::test]
@@ -498,6 +516,12 @@ async fn many_connections_ask_once() {
                 tokio::spawn(async move { connect(&engine, &chain).await })
             })
             .collect();
+        // All of them have begun by then, as they share one thread.
+        while asked.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
         go.notify_one();
         for connection in connections {
             assert_eq!(method(connection.await.expect("no panic")), wanted);
