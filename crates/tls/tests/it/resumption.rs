@@ -132,43 +132,44 @@ async fn a_client_resumes_no_session_of_a_server_it_no_longer_trusts() {
 async fn a_certificate_that_expires_ends_its_sessions() {
     let root = Authority::root("root");
     for version in VERSIONS {
-        let time = clock();
+        let clock = clock();
+        // Both end long before the session would: else a full handshake would find it out.
+        let soon = day(0) + time::Duration::hours(2);
+        let too_late = now() + Duration::from_secs(2 * 3600 + 60);
         // A server's, as its client sees it.
-        let server = root.server(&["a.test"], |p| p.not_after = day(1));
+        let server = root.server(&["a.test"], |p| p.not_after = soon);
         let client = connector(
             client_tls(&root)
-                .clock(time.clone())
+                .clock(clock.clone())
                 .versions(version, version),
         );
-        let listener = acceptor(listener_tls(&server).clock(time.clone()));
+        let listener = acceptor(listener_tls(&server).clock(clock.clone()));
         assert!(!resumed(&client, &listener).await);
-        time.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_secs(3600));
         assert!(resumed(&client, &listener).await);
-        time.set(now() + Duration::from_secs(86_400 + 60));
+        clock.set(too_late);
         let met = meet(&client, &listener, "a.test").await;
         let error = met.client_error();
         assert!(error.is_certificate(), "{version}: {error:?}");
         assert!(chain(error).contains("has expired"), "{}", chain(error));
 
         // A client's, as its listener sees it.
-        time.set(now());
-        let identity = root
-            .client(&["c.test"], |p| p.not_after = day(1))
-            .identity();
+        clock.set(now());
+        let identity = root.client(&["c.test"], |p| p.not_after = soon).identity();
         let client = connector(
             client_tls(&root)
-                .clock(time.clone())
+                .clock(clock.clone())
                 .identity(identity)
                 .versions(version, version),
         );
         let listener = acceptor(
             listener_tls(&root.server(&["a.test"], |_| {}))
-                .clock(time.clone())
+                .clock(clock.clone())
                 .client_auth(ClientAuth::Required(root.anchors())),
         );
         assert!(!resumed(&client, &listener).await);
         assert!(resumed(&client, &listener).await);
-        time.set(now() + Duration::from_secs(86_400 + 60));
+        clock.set(too_late);
         let met = meet(&client, &listener, "a.test").await;
         let error = met.listener_error();
         assert!(chain(error).contains("has expired"), "{}", chain(error));
