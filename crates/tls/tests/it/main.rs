@@ -5,6 +5,8 @@
     reason = "clippy knows tests, and not what they are set up by"
 )]
 
+#[cfg(feature = "acme")]
+mod acme;
 mod contract;
 mod deadlines;
 mod errors;
