@@ -7,6 +7,7 @@
 
 #[cfg(feature = "acme")]
 mod acme;
+mod broken;
 mod contract;
 mod deadlines;
 mod errors;

@@ -119,11 +119,15 @@ async fn s_client(options: &[String], listener: &TlsAcceptor) -> Option<Met> {
             drop(stdin);
             (accepted, output.await.unwrap())
         }
-        // It has given up before it connected.
         output = &mut output => {
-            let told = String::from_utf8_lossy(&output.as_ref().unwrap().stderr).into_owned();
-            eprintln!("skipped: openssl cannot: {told}");
-            return None;
+            let output = output.unwrap();
+            // What it says first when it has a connection. Without one it cannot do what it is told.
+            if !output.stdout.starts_with(b"CONNECTED(") {
+                let told = String::from_utf8_lossy(&output.stderr);
+                eprintln!("openssl cannot: {told}");
+                return None;
+            }
+            (accepted.await, output)
         }
     };
     Some(Met { listener, output })
@@ -265,7 +269,7 @@ async fn s_server(leaf: &Leaf, options: &str) -> Option<Server> {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let addr = loop {
         let Some(line) = lines.next_line().await.unwrap() else {
-            eprintln!("skipped: openssl cannot: {options}");
+            eprintln!("openssl cannot: {options}");
             return None;
         };
         if let Some(addr) = line.strip_prefix("ACCEPT ") {
