@@ -42,9 +42,9 @@ use tokio::{
 };
 use tower::{Service, service_fn};
 
-const ROUNDS: usize = 31;
+const ROUNDS: usize = 60;
 /// Of one contender in one round: long enough for the clock, short enough for what drifts.
-const HANDSHAKES: u32 = 200;
+const HANDSHAKES: u32 = 100;
 const RESPONSE: &[u8] = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
 const ENTRIES: u64 = 200_000;
 
@@ -52,12 +52,17 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Result<()> {
     let pki = Pki::new()?;
-    let bare = Contender::bare(&pki)?;
+    let bare = Contender::bare("bare tokio-rustls", &pki, None)?;
+    let limited = Contender::bare(
+        "bare tokio-rustls, with a timeout",
+        &pki,
+        Some(Duration::from_secs(10)),
+    )?;
     let ours = Contender::ours("bartizan", &pki, |settings| settings)?;
     let nginx = Contender::nginx(&pki)?;
     println!("| handshake | server | µs of its processor | per processor second | to the first |");
     println!("|---|---|---|---|---|");
-    let plain = [Some(&bare), Some(&ours), nginx.as_ref()];
+    let plain = [Some(&bare), Some(&limited), Some(&ours), nginx.as_ref()];
     let plain = plain.into_iter().flatten().collect::<Vec<_>>();
     for (kind, resumes) in [("full", false), ("resumed", true)] {
         compare(kind, &plain, &pki, resumes, false)?;
@@ -99,7 +104,16 @@ fn main() -> Result<()> {
         .crls(index)
         .build()?;
     let large = Contender::ours("and a list of 200,000 entries", &pki, checks(large))?;
-    let mutual = [Some(&mutual), Some(&fetched), asked.as_ref(), Some(&large)];
+    let again = Contender::ours("the same again, for the noise", &pki, |settings| {
+        settings.client_auth(ClientAuth::Required(pki.anchors()))
+    })?;
+    let mutual = [
+        Some(&mutual),
+        Some(&again),
+        Some(&fetched),
+        asked.as_ref(),
+        Some(&large),
+    ];
     let mutual = mutual.into_iter().flatten().collect::<Vec<_>>();
     for (kind, resumes) in [("full, mutual", false), ("resumed, mutual", true)] {
         compare(kind, &mutual, &pki, resumes, true)?;
@@ -132,7 +146,10 @@ fn compare(
         .collect::<Result<Vec<_>>>()?;
     let mut spent = vec![Vec::new(); contenders.len()];
     for round in 0..=ROUNDS {
-        for (at, contender) in contenders.iter().enumerate() {
+        // Whoever comes after a heavy one pays for it: each comes after each.
+        for turn in 0..contenders.len() {
+            let at = (round + turn) % contenders.len();
+            let contender = contenders[at];
             let before = contender.cpu()?;
             for number in 0..HANDSHAKES {
                 let found = shake(contender.addr, &clients[at])?;
@@ -217,7 +234,7 @@ impl Contender {
         Ok(Duration::from_nanos(nanos))
     }
 
-    fn bare(pki: &Pki) -> Result<Self> {
+    fn bare(name: &'static str, pki: &Pki, timeout: Option<Duration>) -> Result<Self> {
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()?
@@ -230,9 +247,14 @@ impl Contender {
         config.ticketer = aws_lc_rs::Ticketer::new()?;
         config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        Self::serve("bare tokio-rustls", move |io| {
+        Self::serve(name, move |io| {
             let acceptor = acceptor.clone();
-            async move { Ok(acceptor.accept(io).await?) }
+            async move {
+                match timeout {
+                    None => Ok(acceptor.accept(io).await?),
+                    Some(timeout) => Ok(tokio::time::timeout(timeout, acceptor.accept(io)).await??),
+                }
+            }
         })
     }
 
