@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error, fmt, sync::Arc};
 
 use bartizan_core::{BoxError, Rejection, RejectionKind, find};
-use http::{HeaderMap, Method, Request, StatusCode, Uri, uri::Parts};
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, uri::Parts};
 
 use crate::{connect::Destination, pool::ConnectionInfo};
 
@@ -437,6 +437,11 @@ impl Call {
     /// Copies no text: a URI is shared bytes.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self::new(request.method().clone(), request.uri().clone())
+    }
+
+    /// The call that a response answers, as far as its transport has said.
+    pub(crate) fn answered_by(extensions: &mut Extensions) -> Option<Self> {
+        extensions.remove::<ConnectionInfo>()?.into_call()
     }
 
     fn redacted(mut self) -> Self {

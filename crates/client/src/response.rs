@@ -142,7 +142,7 @@ where
         Err(
             Error::new(Kind::Status, format!("the server answered {status}"))
                 .with_response(status, head.headers)
-                .with_call(head.extensions.remove()),
+                .with_call(Call::answered_by(&mut head.extensions)),
         )
     }
 
@@ -205,7 +205,7 @@ impl<B> Opened<B> {
         Self {
             body,
             limit: head.extensions.get().copied().unwrap_or_default(),
-            call: head.extensions.remove(),
+            call: Call::answered_by(&mut head.extensions),
         }
     }
 }

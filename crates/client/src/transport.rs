@@ -12,7 +12,7 @@ use tower_service::Service;
 use crate::{
     Error, Timeouts,
     legacy_connect::Connector,
-    pool::{Pool, PoolBuilder, PoolFuture, ResponseBody},
+    pool::{Config, Pool, PoolBuilder, PoolFuture, ResponseBody},
     resolve::Resolver,
 };
 
@@ -91,7 +91,10 @@ pub struct Transport {
 impl Transport {
     /// A transport with every default of [`TransportBuilder`].
     pub fn new() -> Self {
-        Self::builder().build().expect("the defaults are valid")
+        let connector = Connector::new(Resolver::new(), Timeouts::new().connect, true);
+        Self {
+            pool: Pool::of(Config::default(), connector),
+        }
     }
 
     /// Changes some of the defaults.

@@ -290,14 +290,19 @@ async fn exchange(
     first_byte: Option<Duration>,
     upload: Option<&Arc<Upload>>,
 ) -> Option<Result<Response<Incoming>, Failed>> {
-    let sent = match &conn.sender {
-        Sender::Http1(sender) => {
+    let sent = match (&conn.sender, first_byte) {
+        (Sender::Http1(sender), None) => {
             let sending = lock(sender).try_send_request(request);
-            within(sending, first_byte, upload).await?
+            sending.await
         }
-        Sender::Http2(sender) => {
+        (Sender::Http2(sender), None) => sender.clone().try_send_request(request).await,
+        (Sender::Http1(sender), Some(timeout)) => {
+            let sending = lock(sender).try_send_request(request);
+            within(sending, timeout, upload).await?
+        }
+        (Sender::Http2(sender), Some(timeout)) => {
             let sending = sender.clone().try_send_request(request);
-            within(sending, first_byte, upload).await?
+            within(sending, timeout, upload).await?
         }
     };
     Some(sent.map_err(|mut error: TrySendError<_>| Failed {
@@ -308,12 +313,9 @@ async fn exchange(
 
 async fn within<F: Future>(
     sending: F,
-    timeout: Option<Duration>,
+    timeout: Duration,
     mut upload: Option<&Arc<Upload>>,
 ) -> Option<F::Output> {
-    let Some(timeout) = timeout else {
-        return Some(sending.await);
-    };
     let mut sending = pin!(sending);
     let mut timer = None;
     poll_fn(|cx| {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-pub(super) struct Config {
+pub(crate) struct Config {
     pub(super) limits: Limits,
     pub(super) protocol: Protocol,
     pub(super) timeouts: Timeouts,
@@ -36,6 +36,40 @@ pub(super) struct Http2 {
     pub(super) connection_window: u32,
     pub(super) keep_alive_interval: Option<Duration>,
     pub(super) keep_alive_timeout: Duration,
+}
+
+/// Each with its reason at its setter.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits {
+                per_origin: usize::MAX,
+                total: usize::MAX,
+                idle_per_origin: usize::MAX,
+                idle_total: usize::MAX,
+                waiting: 65_536,
+                http2_per_origin: 16,
+                streams: 100,
+                idle_timeout: Duration::from_secs(90),
+                requests: u64::MAX,
+            },
+            protocol: Protocol::Auto,
+            timeouts: Timeouts::new(),
+            http2: Http2 {
+                streams: 100,
+                adaptive_window: false,
+                stream_window: 2 * 1024 * 1024,
+                connection_window: 5 * 1024 * 1024,
+                keep_alive_interval: Some(Duration::from_secs(30)),
+                keep_alive_timeout: Duration::from_secs(20),
+            },
+            max_lifetime: Some(Duration::from_secs(60 * 60)),
+            drain_bytes: 64 * 1024,
+            drain_timeout: Duration::from_secs(1),
+            alpn_wait: Duration::from_millis(250),
+            observer: Observer::default(),
+        }
+    }
 }
 
 impl Config {
@@ -79,34 +113,7 @@ pub struct PoolBuilder {
 impl PoolBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            config: Config {
-                limits: Limits {
-                    per_origin: usize::MAX,
-                    total: usize::MAX,
-                    idle_per_origin: usize::MAX,
-                    idle_total: usize::MAX,
-                    waiting: 65_536,
-                    http2_per_origin: 16,
-                    streams: 100,
-                    idle_timeout: Duration::from_secs(90),
-                    requests: u64::MAX,
-                },
-                protocol: Protocol::Auto,
-                timeouts: Timeouts::new(),
-                http2: Http2 {
-                    streams: 100,
-                    adaptive_window: false,
-                    stream_window: 2 * 1024 * 1024,
-                    connection_window: 5 * 1024 * 1024,
-                    keep_alive_interval: Some(Duration::from_secs(30)),
-                    keep_alive_timeout: Duration::from_secs(20),
-                },
-                max_lifetime: Some(Duration::from_secs(60 * 60)),
-                drain_bytes: 64 * 1024,
-                drain_timeout: Duration::from_secs(1),
-                alpn_wait: Duration::from_millis(250),
-                observer: Observer::default(),
-            },
+            config: Config::default(),
         }
     }
 

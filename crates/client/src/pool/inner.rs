@@ -418,7 +418,7 @@ impl Sweeper {
             let Some(pool) = self.pool.upgrade() else {
                 return;
             };
-            let has_more = pool.with(|core, now, actions| core.sweep(now, actions));
+            let has_more = pool.with(Core::sweep);
             if !has_more {
                 // Unless a connection was begun in the meantime: whoever did relies on this sweeper.
                 let mut shared = lock(&pool.shared);

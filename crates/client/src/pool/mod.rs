@@ -26,6 +26,8 @@ pub use self::{
     stats::PoolStats,
 };
 
+pub(crate) use self::config::Config;
+
 /// For the fuzz targets.
 #[doc(hidden)]
 pub mod fuzzing {

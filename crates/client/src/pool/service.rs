@@ -17,6 +17,7 @@ use super::{
     body::ResponseBody,
     call::send,
     config::{Config, PoolBuilder},
+    events::ConnectionInfo,
     inner::Inner,
     origin::OriginService,
     stats::PoolStats,
@@ -42,9 +43,7 @@ impl Pool {
         C::Error: Into<BoxError>,
         C::Future: Send,
     {
-        Self::builder()
-            .build(connector)
-            .expect("the defaults are valid")
+        Self::of(Config::default(), connector)
     }
 
     /// Changes some of the defaults.
@@ -52,7 +51,7 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    pub(super) fn of<C>(config: Config, connector: C) -> Self
+    pub(crate) fn of<C>(config: Config, connector: C) -> Self
     where
         C: Service<Destination> + Clone + Send + Sync + 'static,
         C::Response: Connection + Send + Unpin + 'static,
@@ -137,7 +136,7 @@ pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<De
     let has_user = request
         .uri()
         .authority()
-        .is_some_and(|a| a.as_str().contains('@'));
+        .is_some_and(|authority| authority.as_str().as_bytes().contains(&b'@'));
     if has_user {
         return Err(unsendable(request.uri()));
     }
@@ -225,7 +224,9 @@ impl Future for PoolFuture {
         Poll::Ready(match result {
             Ok(mut response) => {
                 // For the errors of reading it: no layer above knows better where it came from.
-                response.extensions_mut().insert(this.call.clone());
+                if let Some(info) = response.extensions_mut().get_mut::<ConnectionInfo>() {
+                    info.set_call(this.call.clone());
+                }
                 Ok(response)
             }
             Err(error) => Err(error.with_call(Some(this.call.clone()))),
