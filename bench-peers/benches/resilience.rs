@@ -3,7 +3,8 @@
 //! Each contender wraps a service that is ready and answers at once. It is called by one thread, and by two that share its state, if it
 //! can be shared. The contenders of a group take turns in every round, so that a machine whose speed drifts is as unfair to one as to
 //! the others. Two threads that take turns on one core would look as if they never got in each other's way, so what the scheduler held up
-//! is measured again, or else left out. A whole run takes a quarter of a minute, and at most two on a busy machine.
+//! is measured again, or else left out. A whole run takes a quarter of a minute, and at most two on a busy machine. Arguments name the
+//! groups to run, by a part of their names: `cargo bench --bench resilience -- retry breaker`.
 
 use std::{
     error::Error,
@@ -49,9 +50,17 @@ const ENOUGH: u32 = 1_000_000;
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let _entered = runtime.enter();
-    println!("| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |");
+    println!(
+        "| group | contender | ns per call, one thread | two threads | two to one | ratio to the first |"
+    );
     println!("|---|---|---|---|---|---|");
-    for (group, contenders) in groups() {
+    let wanted: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with("--"))
+        .collect();
+    let is_wanted =
+        |group: &str| wanted.is_empty() || wanted.iter().any(|wanted| group.contains(wanted));
+    for (group, contenders) in groups().into_iter().filter(|(group, _)| is_wanted(group)) {
         report(group, &contenders);
     }
 }
@@ -108,7 +117,11 @@ fn service<S>(name: &'static str, service: S) -> Contender
 where
     S: Service<u64, Response = u64> + Clone + Send + 'static,
 {
-    Contender { name, most_threads: 2, worker: Box::new(move || calls(service.clone())) }
+    Contender {
+        name,
+        most_threads: 2,
+        worker: Box::new(move || calls(service.clone())),
+    }
 }
 
 /// A tower service that is not `Clone`: each worker has one of its own, so there is only one worker.
@@ -116,14 +129,24 @@ fn unshared<S>(name: &'static str, make: impl Fn() -> S + 'static) -> Contender
 where
     S: Service<u64, Response = u64> + Send + 'static,
 {
-    Contender { name, most_threads: 1, worker: Box::new(move || calls(make())) }
+    Contender {
+        name,
+        most_threads: 1,
+        worker: Box::new(move || calls(make())),
+    }
 }
 
-fn calls<S>(mut service: S) -> Worker
+/// Two clones made one after another would lie side by side, and two threads that write to their own would share a line by accident.
+#[repr(align(128))]
+struct Apart<T>(T);
+
+fn calls<S>(service: S) -> Worker
 where
     S: Service<u64, Response = u64> + Send + 'static,
 {
+    let mut service = Apart(service);
     Box::new(move |calls| {
+        let Apart(service) = &mut service;
         let mut cx = Context::from_waker(Waker::noop());
         for n in 0..calls {
             while service.poll_ready(&mut cx).is_pending() {}
@@ -155,7 +178,8 @@ fn function<F: Fn(u64) + Clone + Send + 'static>(name: &'static str, call: F) ->
 }
 
 fn report(group: &str, contenders: &[Contender]) {
-    let mut figures: Vec<[Vec<Option<f64>>; 2]> = contenders.iter().map(|_| Default::default()).collect();
+    let mut figures: Vec<[Vec<Option<f64>>; 2]> =
+        contenders.iter().map(|_| Default::default()).collect();
     // The first round warms up and is not counted.
     for round in 0..=ROUNDS {
         for (contender, figures) in contenders.iter().zip(&mut figures) {
@@ -175,7 +199,11 @@ fn report(group: &str, contenders: &[Contender]) {
             "| {group} | {} | {} | {} | {} | {} |",
             contender.name,
             show(one, 1),
-            if contender.most_threads < 2 { "cannot".to_owned() } else { show(two, 1) },
+            if contender.most_threads < 2 {
+                "cannot".to_owned()
+            } else {
+                show(two, 1)
+            },
             show(scaling, 2),
             show(ratio, 2),
         );
@@ -184,7 +212,12 @@ fn report(group: &str, contenders: &[Contender]) {
 
 /// The median of the ratios within a round.
 fn ratio(figures: &[Option<f64>], to: &[Option<f64>]) -> Option<f64> {
-    median(figures.iter().zip(to).filter_map(|(figure, to)| Some((*figure)? / (*to)?)))
+    median(
+        figures
+            .iter()
+            .zip(to)
+            .filter_map(|(figure, to)| Some((*figure)? / (*to)?)),
+    )
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> Option<f64> {
@@ -203,7 +236,8 @@ fn time(contender: &Contender, threads: usize) -> Option<f64> {
     let runtime = Handle::current();
     let workers: Vec<_> = (0..threads)
         .map(|_| {
-            let (start, runtime, mut worker) = (Arc::clone(&start), runtime.clone(), (contender.worker)());
+            let (start, runtime, mut worker) =
+                (Arc::clone(&start), runtime.clone(), (contender.worker)());
             thread::spawn(move || {
                 let _entered = runtime.enter();
                 start.wait();
@@ -218,9 +252,15 @@ fn time(contender: &Contender, threads: usize) -> Option<f64> {
             })
         })
         .collect();
-    let runs: Vec<_> =
-        workers.into_iter().map(|worker| worker.join().expect("no call is refused")).collect();
-    let together = runs.iter().map(|run| run.1).min()?.saturating_duration_since(runs.iter().map(|run| run.0).max()?);
+    let runs: Vec<_> = workers
+        .into_iter()
+        .map(|worker| worker.join().expect("no call is refused"))
+        .collect();
+    let together = runs
+        .iter()
+        .map(|run| run.1)
+        .min()?
+        .saturating_duration_since(runs.iter().map(|run| run.0).max()?);
     let mut slowest = 0.0_f64;
     for (started, ended, waited, calls) in runs {
         let lasted = ended - started;
@@ -235,7 +275,10 @@ fn time(contender: &Contender, threads: usize) -> Option<f64> {
 /// How long this thread has been ready to run and was not let. Zero where the system does not say.
 fn waited() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanos = stat.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+    let nanos = stat
+        .split_whitespace()
+        .nth(1)
+        .and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.unwrap_or(0))
 }
 
@@ -258,7 +301,9 @@ fn groups() -> Vec<(&'static str, Vec<Contender>)> {
 const LIMIT: Duration = Duration::from_secs(5);
 
 fn our_retry() -> ours::retry::RetryLayer<ours::retry::OnError> {
-    ours::retry::RetryLayer::with_policy(ours::retry::OnError).build().expect("its defaults")
+    ours::retry::RetryLayer::with_policy(ours::retry::OnError)
+        .build()
+        .expect("its defaults")
 }
 
 fn our_limit() -> ours::bulkhead::BulkheadLayer {
@@ -270,7 +315,9 @@ fn their_timeout() -> TimeLimiterLayer {
 }
 
 fn their_breaker() -> CircuitBreakerLayer {
-    CircuitBreakerLayer::builder().build().expect("its defaults")
+    CircuitBreakerLayer::builder()
+        .build()
+        .expect("its defaults")
 }
 
 /// What nothing costs, and what two threads cost one another on this machine at this time, when they share nothing.
@@ -278,12 +325,18 @@ fn nothing() -> Vec<Contender> {
     let clock = |_| {
         black_box(Instant::now());
     };
-    vec![service("bare", Bare), function("a look at the clock", clock)]
+    vec![
+        service("bare", Bare),
+        function("a look at the clock", clock),
+    ]
 }
 
 fn timeouts() -> Vec<Contender> {
     vec![
-        service("bartizan", ours::timeout::TimeoutLayer::new(LIMIT).layer(Bare)),
+        service(
+            "bartizan",
+            ours::timeout::TimeoutLayer::new(LIMIT).layer(Bare),
+        ),
         service("tower", tower::timeout::Timeout::new(Bare, LIMIT)),
         service("tower-resilience", their_timeout().layer(Bare)),
     ]
@@ -293,7 +346,10 @@ fn breakers() -> Vec<Contender> {
     let failsafe = Arc::new(failsafe::Config::new().build());
     let recloser = Arc::new(recloser::Recloser::custom().build());
     vec![
-        service("bartizan", circuit_breaker::CircuitBreakerLayer::new().layer(Bare)),
+        service(
+            "bartizan",
+            circuit_breaker::CircuitBreakerLayer::new().layer(Bare),
+        ),
         service("tower-resilience", their_breaker().layer(Bare)),
         function("failsafe", move |n| {
             use failsafe::CircuitBreaker;
@@ -306,17 +362,24 @@ fn breakers() -> Vec<Contender> {
 }
 
 fn retries() -> Vec<Contender> {
-    let without = ours::retry::RetryLayer::with_policy(ours::retry::OnError).no_budget().build();
+    let without = ours::retry::RetryLayer::with_policy(ours::retry::OnError)
+        .no_budget()
+        .build();
     let theirs: RetryLayer<u64, u64, Refused> = RetryLayer::builder().max_attempts(3).build();
     vec![
         service("bartizan, with its budget", our_retry().layer(Bare)),
-        service("bartizan, without a budget", without.expect("its defaults").layer(Bare)),
+        service(
+            "bartizan, without a budget",
+            without.expect("its defaults").layer(Bare),
+        ),
         service("tower-resilience, without a budget", theirs.layer(Bare)),
     ]
 }
 
 fn limits() -> Vec<Contender> {
-    let theirs = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
+    let theirs = BulkheadLayer::builder()
+        .max_concurrent_calls(PLENTY)
+        .build();
     vec![
         service("bartizan", our_limit().layer(Bare)),
         service("tower", ConcurrencyLimitLayer::new(PLENTY).layer(Bare)),
@@ -335,7 +398,10 @@ fn rate_limits() -> Vec<Contender> {
     let governor = governor::RateLimiter::direct(governor::Quota::per_second(NonZeroU32::MAX));
     let governor = Arc::new(governor);
     vec![
-        service("bartizan", ours::rate_limit::RateLimitLayer::new(quota.expect("a quota")).layer(Bare)),
+        service(
+            "bartizan",
+            ours::rate_limit::RateLimitLayer::new(quota.expect("a quota")).layer(Bare),
+        ),
         service("tower-resilience", theirs.expect("a limit").layer(Bare)),
         function("governor", move |_| {
             let _ = black_box(governor.check());
@@ -352,10 +418,15 @@ fn fours() -> Vec<Contender> {
         .layer(our_limit())
         .service(Bare);
     // Theirs nest their errors; the timeout is outermost, as they advise.
-    let limit = BulkheadLayer::builder().max_concurrent_calls(PLENTY).build();
+    let limit = BulkheadLayer::builder()
+        .max_concurrent_calls(PLENTY)
+        .build();
     let breaker = their_breaker().layer(limit.expect("a limit").layer(Bare));
     let retry = RetryLayer::builder().max_attempts(3).build().layer(breaker);
-    vec![service("bartizan", ours), service("tower-resilience", their_timeout().layer(retry))]
+    vec![
+        service("bartizan", ours),
+        service("tower-resilience", their_timeout().layer(retry)),
+    ]
 }
 
 /// Both pick the better of two by peak EWMA, with the same decay and the same guess for what was not measured.
@@ -387,9 +458,17 @@ fn others() -> Vec<Contender> {
         .build();
     let outlier = OutlierDetector::default().layer(&Endpoint::new("a"));
     vec![
-        service("adaptive limit", ours::adaptive_limit::AdaptiveLimitLayer::default().layer(Bare)),
+        service(
+            "adaptive limit",
+            ours::adaptive_limit::AdaptiveLimitLayer::default().layer(Bare),
+        ),
         service("hedge", hedge.expect("its defaults").layer(Bare)),
-        service("shed", ours::shed::ShedLayer::try_new(PLENTY).expect("a limit").layer(Bare)),
+        service(
+            "shed",
+            ours::shed::ShedLayer::try_new(PLENTY)
+                .expect("a limit")
+                .layer(Bare),
+        ),
         service("throttle", throttle.expect("its defaults").layer(Bare)),
         service("outlier ejection", outlier.layer(Bare)),
     ]

@@ -25,7 +25,7 @@ use bartizan_resilience::{
     hedge::HedgeLayer,
     outlier::OutlierDetector,
     rate_limit::{Quota, RateLimitLayer},
-    retry::{self, RetryLayer},
+    retry::RetryLayer,
     shed::ShedLayer,
     throttle::ThrottleLayer,
     timeout::{BodyTimeoutLayer, TimeoutLayer},
@@ -137,7 +137,7 @@ fn any_protocol(c: &mut Criterion) -> Result<(), BoxError> {
     };
     let breaker = CircuitBreakerLayer::new();
     let bulkhead = BulkheadLayer::default();
-    let retry = RetryLayer::with_policy(retry::OnError).build()?;
+    let retry = RetryLayer::with_policy(OnError).build()?;
     let endpoints = |n: u32| {
         let all = (0..n).map(|n| Endpoint::new(n.to_string()));
         all.fold(Balance::builder(), |builder, endpoint| {

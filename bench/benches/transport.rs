@@ -1,8 +1,8 @@
 //! Requests over loopback: raw hyper connections, hyper-util's client, and our transport, in one run.
 //!
 //! `cargo bench -p bartizan-bench --bench transport`. The contenders take turns within every round, so that a machine whose speed
-//! drifts is as unfair to one as to the others. What counts is the ratio within a round, and its median. The times beside it are each
-//! contender's least: medians of times that drift can contradict the ratios.
+//! drifts is as unfair to one as to the others. Each contender's least time stands beside the ratio of the least, and its median beside
+//! the median of the ratios within a round: that one counts, as medians of times that drift can contradict it.
 //!
 //! With arguments it runs one contender for so many requests, against a server in a process of its own, so that callgrind sees the
 //! client alone: `count ours 1 50 2000` is our transport, HTTP/1.1, 50 in flight, 2,000 requests. The difference between two numbers
@@ -116,16 +116,18 @@ fn table() {
     let uri = serve();
     let runtime = runtime();
     println!(
-        "| protocol | in flight | contender | least µs per request | median ratio to raw hyper |"
+        "| protocol | in flight | contender | least µs per request | to raw hyper | median µs | median ratio to raw hyper |"
     );
-    println!("|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for (name, protocol) in [("HTTP/1.1", Protocol::Http1), ("HTTP/2", Protocol::Http2)] {
         for in_flight in [1, 64] {
             let figures = runtime
                 .block_on(compare(protocol, &uri, in_flight))
                 .expect("loopback works");
-            for (contender, micros, ratio) in figures {
-                println!("| {name} | {in_flight} | {contender} | {micros:.1} | {ratio:.2} |");
+            for (contender, [least, to_least, median, ratio]) in figures {
+                println!(
+                    "| {name} | {in_flight} | {contender} | {least:.1} | {to_least:.2} | {median:.1} | {ratio:.2} |"
+                );
             }
         }
     }
@@ -163,12 +165,12 @@ fn serve() -> Uri {
     format!("http://{addr}/").parse().expect("a URI")
 }
 
-/// The least time of each contender, and the median of its ratios to raw hyper.
+/// The least time of each contender, its ratio to that of raw hyper, its median time, and the median of its ratios to raw hyper.
 async fn compare(
     protocol: Protocol,
     uri: &Uri,
     in_flight: usize,
-) -> Result<Vec<(&'static str, f64, f64)>, BoxError> {
+) -> Result<Vec<(&'static str, [f64; 4])>, BoxError> {
     let legacy = legacy(protocol);
     let ours: Transport = Transport::builder().protocol(protocol).build()?;
     let raw = Raw::connect(protocol, uri, in_flight).await?;
@@ -200,7 +202,12 @@ async fn compare(
     Ok(names
         .into_iter()
         .zip(&rounds)
-        .map(|(name, figures)| (name, least(figures), ratio(figures)))
+        .map(|(name, figures)| {
+            let least_of_all = least(figures);
+            let to_least = least_of_all / least(&rounds[0]);
+            let median = median(figures.clone());
+            (name, [least_of_all, to_least, median, ratio(figures)])
+        })
         .collect())
 }
 

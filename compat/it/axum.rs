@@ -1,5 +1,7 @@
 //! An axum `Router`: it cannot fail, so rejections become responses.
 
+use std::convert::Infallible;
+
 use ::axum::{Router, body::Body, routing::get};
 use bartizan_core::Rejection;
 use bartizan_resilience::{
@@ -7,7 +9,9 @@ use bartizan_resilience::{
     bulkhead::BulkheadLayer,
     chaos::ChaosLayer,
     circuit_breaker::CircuitBreakerLayer,
+    coalesce::HttpCoalesceLayer,
     deadline::DeadlineLayer,
+    fallback::{Failed, FallbackLayer},
     rate_limit::RateLimitLayer,
     retry::RetryLayer,
     shed::ShedLayer,
@@ -29,6 +33,8 @@ async fn each_layer_goes_over_it_and_all_of_them_at_once() {
         .route("/", get(|| async { "hello" }))
         .layer(TimeoutLayer::new(LIMIT).reject_with(answer))
         .layer(BodyTimeoutLayer::new())
+        .layer(HttpCoalesceLayer::new().reject_with(Rejection::into_response))
+        .layer(FallbackLayer::function(Failed::<_, Infallible>::into_result).http())
         .layer(chaos.reject_with(answer))
         .layer(limit.classify(failures()).reject_with(answer))
         .layer(BulkheadLayer::default().reject_with(answer))

@@ -7,6 +7,7 @@ use ::hyper_util::{
 use bartizan_core::Body;
 use bartizan_resilience::{
     adaptive_limit::AdaptiveLimitLayer,
+    balance::{Balance, BalanceLayer},
     bulkhead::BulkheadLayer,
     chaos::ChaosLayer,
     circuit_breaker::CircuitBreakerLayer,
@@ -14,6 +15,7 @@ use bartizan_resilience::{
     deadline::{DeadlineLayer, SendDeadlineLayer},
     endpoint::Endpoint,
     failover::FailoverLayer,
+    fallback::FallbackLayer,
     hedge::HedgeLayer,
     outlier::OutlierDetector,
     rate_limit::RateLimitLayer,
@@ -65,6 +67,11 @@ async fn each_layer_goes_over_it() {
     works_boxed::<Req, _>(failover.expect("a URL").box_errors().layer(client()));
     works_boxed::<Req, _>(HttpCoalesceLayer::new().box_errors().layer(client()));
 
+    let balance = BalanceLayer::builder().urls(["http://a"]).build();
+    works_boxed::<Req, _>(balance.expect("a URL").box_errors().layer(client()));
+    let balance = Balance::builder().endpoint(Endpoint::new("a"), client());
+    works_boxed::<Req, _>(balance.build().expect("an endpoint").box_errors());
+
     // These refuse nothing, and keep its error.
     let retry = RetryLayer::builder().unsent_if(legacy::Error::is_connect);
     works::<Req, _>(retry.build().expect("valid").layer(client()));
@@ -73,6 +80,7 @@ async fn each_layer_goes_over_it() {
     works::<Req, _>(SendDeadlineLayer::default().layer(client()));
     let detector = OutlierDetector::default();
     works::<Req, _>(detector.layer(&Endpoint::new("a")).layer(client()));
+    works::<Req, _>(FallbackLayer::service(client()).http().layer(client()));
 
     works_boxed::<Req, _>(stack::client(client()));
     works_boxed::<Req, _>(stack::ballerina(client()));

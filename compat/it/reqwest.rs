@@ -10,12 +10,15 @@ use std::{
 use bartizan_core::{Body, BoxError, Outcome};
 use bartizan_resilience::{
     adaptive_limit::AdaptiveLimitLayer,
+    balance::{Balance, BalanceLayer},
     bulkhead::BulkheadLayer,
     chaos::ChaosLayer,
     circuit_breaker::CircuitBreakerLayer,
+    coalesce::HttpCoalesceLayer,
     deadline::DeadlineLayer,
     endpoint::Endpoint,
     failover::{Failover, Policy},
+    fallback::{Failed, FallbackLayer},
     hedge::HedgeLayer,
     outlier::OutlierDetector,
     rate_limit::RateLimitLayer,
@@ -28,6 +31,7 @@ use bartizan_resilience::{
 use bartizan_testing::Loopback;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use crate::{LIMIT, quota, works, works_boxed};
@@ -127,6 +131,13 @@ async fn each_layer_goes_over_it() {
         .build();
     works_boxed::<Request, _>(failover.expect("targets").box_errors());
 
+    let balance = Balance::builder()
+        .endpoint(Endpoint::new("a"), client())
+        .classify(outcome);
+    works_boxed::<Request, _>(balance.build().expect("an endpoint").box_errors());
+
+    let fallback = FallbackLayer::function(Failed::<Response, Error>::into_result);
+    works::<Request, _>(fallback.classify(outcome).layer(client()));
     let retry = RetryLayer::with_policy(OnOutcome::new(outcome, Request::try_clone));
     works::<Request, _>(retry.build().expect("valid").layer(client()));
     let hedge = HedgeLayer::builder(Request::try_clone).classify(outcome);
@@ -141,6 +152,39 @@ async fn each_layer_goes_over_it() {
     let adapted = || over_http(client());
     works_boxed::<Http, _>(DeadlineLayer::new(LIMIT).box_errors().layer(adapted()));
     works::<Http, _>(BodyTimeoutLayer::new().layer(adapted()));
+    works_boxed::<Http, _>(HttpCoalesceLayer::new().box_errors().layer(adapted()));
+    let balance = BalanceLayer::builder().urls(["http://a"]).build();
+    works_boxed::<Http, _>(balance.expect("a URL").box_errors().layer(adapted()));
+}
+
+/// The adaptor that the cookbook shows.
+#[tokio::test]
+async fn a_whole_body_goes_over_as_its_bytes() {
+    let server = Loopback::start(|request: http::Request<_>| async {
+        let body: Bytes = BodyExt::collect(request.into_body())
+            .await
+            .expect("whole")
+            .to_bytes();
+        http::Response::new(Body::from(body))
+    })
+    .await;
+    let client = Client::new();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let bytes = body.whole().cloned().ok_or("the body is a stream")?;
+            let request = ::reqwest::Request::try_from(http::Request::from_parts(head, bytes))?;
+            Ok::<_, BoxError>(http::Response::from(client.execute(request).await?))
+        }
+    });
+    let request = http::Request::post(server.uri("/")).body(Body::from("hello"));
+    let response = works_boxed::<http::Request<Body>, _>(stack::client(service))
+        .oneshot(request.expect("valid"))
+        .await
+        .expect("an answer");
+    let body = response.into_body().collect().await.expect("a body");
+    assert_eq!(body.to_bytes(), "hello");
 }
 
 #[tokio::test]

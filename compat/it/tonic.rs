@@ -6,11 +6,13 @@ use ::tonic::{
 };
 use bartizan_resilience::{
     adaptive_limit::AdaptiveLimitLayer,
+    balance::Balance,
     bulkhead::BulkheadLayer,
     chaos::ChaosLayer,
     circuit_breaker::CircuitBreakerLayer,
     deadline::DeadlineLayer,
     failover::FailoverLayer,
+    fallback::{Failed, FallbackLayer},
     hedge::HedgeLayer,
     outlier::OutlierDetector,
     rate_limit::RateLimitLayer,
@@ -20,7 +22,7 @@ use bartizan_resilience::{
     throttle::ThrottleLayer,
     timeout::{BodyTimeoutLayer, TimeoutLayer},
 };
-use http::Request;
+use http::{Request, Response};
 use tower::{Layer, ServiceBuilder};
 
 use crate::{LIMIT, failures, quota, works, works_boxed};
@@ -57,6 +59,13 @@ async fn each_layer_goes_over_it() {
             .layer(&bartizan_resilience::endpoint::Endpoint::new("a"))
             .layer(channel()),
     );
+
+    let balance =
+        Balance::builder().endpoint(bartizan_resilience::endpoint::Endpoint::new("a"), channel());
+    works_boxed::<Req, _>(balance.build().expect("an endpoint").box_errors());
+    let fallback =
+        FallbackLayer::function(Failed::<Response<Body>, ::tonic::transport::Error>::into_result);
+    works::<Req, _>(fallback.layer(channel()));
 
     // The rest copies requests, as ours can be and tonic's cannot: so the adaptor makes ours tonic's, next to the channel.
     let adapted = || {

@@ -3,9 +3,12 @@
 use std::{borrow::Cow, error, fmt, sync::Arc};
 
 use bartizan_core::{BoxError, Rejection, RejectionKind, find};
-use http::{Extensions, HeaderMap, Method, Request, StatusCode, Uri, uri::Parts};
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 
-use crate::{connect::Destination, pool::ConnectionInfo};
+pub(crate) use crate::call::{Call, redacted, redacted_text};
+
+use crate::pool::ConnectionInfo;
 
 /// Why a call came to nothing: it could not be built, sent, answered, or read.
 ///
@@ -53,8 +56,17 @@ struct Inner {
     message: Cow<'static, str>,
     call: Option<Call>,
     connection: Option<ConnectionInfo>,
-    response: Option<(StatusCode, HeaderMap)>,
+    response: Option<Answer>,
+    /// What the layers have learnt of the call, where there was a response to learn it from.
+    extensions: Extensions,
     source: Option<BoxError>,
+}
+
+/// What is kept of a response that was made an error.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +83,7 @@ pub(crate) enum Kind {
     Connect,
     ConnectTimeout,
     Proxy,
+    ProxyTimeout,
     Tls,
     TlsTimeout,
     /// The connection was lost, and the request is known not to have been written to it.
@@ -89,6 +102,8 @@ pub(crate) enum Kind {
     Deadline,
     Decode,
     Status,
+    /// The response could not be written to a file.
+    Save,
     /// A layer refused. The source is its [`Rejection`].
     Rejected,
     /// A service that is not ours failed before it took the request.
@@ -105,6 +120,7 @@ impl Error {
             call: None,
             connection: None,
             response: None,
+            extensions: Extensions::new(),
             source: None,
         }))
     }
@@ -121,7 +137,27 @@ impl Error {
     }
 
     pub(crate) fn with_response(mut self, status: StatusCode, headers: HeaderMap) -> Self {
-        self.0.response = Some((status, headers));
+        self.0.response = Some(Answer {
+            status,
+            headers,
+            body: None,
+        });
+        self
+    }
+
+    /// Keeps what there is of the body, where the error has a response.
+    pub(crate) fn with_body(mut self, body: Bytes) -> Self {
+        if let Some(answer) = &mut self.0.response {
+            answer.body = Some(body);
+        }
+        self
+    }
+
+    /// Keeps what the layers have learnt of the call, unless the error has that already.
+    pub(crate) fn with_extensions(mut self, extensions: Extensions) -> Self {
+        if self.0.extensions.is_empty() {
+            self.0.extensions = extensions;
+        }
         self
     }
 
@@ -129,23 +165,6 @@ impl Error {
     pub(crate) fn with_connection(mut self, connection: ConnectionInfo) -> Self {
         self.0.connection = Some(connection);
         self
-    }
-
-    /// The error of any connector: ours as it is, and any other as the source of one.
-    pub(crate) fn of_connector(error: BoxError, destination: &Destination) -> Self {
-        match error.downcast::<Self>() {
-            Ok(ours) => *ours,
-            Err(other) => {
-                let (host, port) = (destination.host(), destination.port());
-                Self::new(
-                    Kind::Connect,
-                    format!(
-                        "connection failed: tried {host}:{port}; check that something listens there"
-                    ),
-                )
-                .with_source(other)
-            }
-        }
     }
 
     /// The error of one attempt to connect, for one of the calls that waited for it.
@@ -161,6 +180,14 @@ impl Error {
 
     pub(crate) fn broken_body(source: impl Into<BoxError>) -> Self {
         Self::new(Kind::Body, "the response body broke off").with_source(source)
+    }
+
+    /// The error of any response body: ours as it is, and any other as the source of one.
+    pub(crate) fn of_body(error: BoxError) -> Self {
+        match error.downcast::<Self>() {
+            Ok(ours) => *ours,
+            Err(other) => Self::broken_body(other),
+        }
     }
 
     /// The error of any service: ours as it is, a rejection as ours, and any other as the source of one.
@@ -190,6 +217,7 @@ impl Error {
             Kind::Connect,
             Kind::ConnectTimeout,
             Kind::Proxy,
+            Kind::ProxyTimeout,
             Kind::Tls,
             Kind::TlsTimeout,
         ])
@@ -202,12 +230,12 @@ impl Error {
             Kind::QueueFull | Kind::AcquireTimeout => Phase::Acquire,
             Kind::Dns | Kind::DnsTimeout => Phase::Resolve,
             Kind::Connect | Kind::ConnectTimeout => Phase::Connect,
-            Kind::Proxy => Phase::Proxy,
+            Kind::Proxy | Kind::ProxyTimeout => Phase::Proxy,
             Kind::Tls | Kind::TlsTimeout => Phase::Tls,
             Kind::Unsent | Kind::WriteTimeout => Phase::Send,
             Kind::Exchange | Kind::FirstByteTimeout | Kind::HeadTooLarge => Phase::Response,
             Kind::Redirect => Phase::Redirect,
-            Kind::Body | Kind::ReadTimeout | Kind::TooLarge => Phase::Body,
+            Kind::Body | Kind::ReadTimeout | Kind::TooLarge | Kind::Save => Phase::Body,
             Kind::Decode => Phase::Decode,
             Kind::Status => Phase::Status,
             Kind::Rejected | Kind::NotReady | Kind::Service | Kind::Deadline => Phase::Layer,
@@ -220,9 +248,9 @@ impl Error {
         self.is_one_of(&[Kind::QueueFull, Kind::AcquireTimeout])
     }
 
-    /// Whether a proxy refused or failed.
+    /// Whether a proxy refused, failed, could not be reached, or took too long.
     pub fn is_proxy(&self) -> bool {
-        self.is_one_of(&[Kind::Proxy])
+        self.is_one_of(&[Kind::Proxy, Kind::ProxyTimeout])
     }
 
     /// Whether the TLS handshake failed, or took too long.
@@ -246,6 +274,7 @@ impl Error {
             Kind::AcquireTimeout,
             Kind::DnsTimeout,
             Kind::ConnectTimeout,
+            Kind::ProxyTimeout,
             Kind::TlsTimeout,
             Kind::WriteTimeout,
             Kind::FirstByteTimeout,
@@ -265,14 +294,20 @@ impl Error {
         self.is_one_of(&[Kind::Body, Kind::ReadTimeout, Kind::TooLarge])
     }
 
-    /// Whether the response body is larger than the [`BodyLimit`](crate::BodyLimit).
+    /// Whether the response is larger than allowed: its head or its body on the wire ([`ResponseLimits`](crate::ResponseLimits)), what
+    /// the body expands to, or what of it is read into memory ([`BodyLimit`](crate::BodyLimit)).
     pub fn is_too_large(&self) -> bool {
-        self.is_one_of(&[Kind::TooLarge])
+        self.is_one_of(&[Kind::TooLarge, Kind::HeadTooLarge])
     }
 
     /// Whether the whole response body arrived, and is not what it was read as: text in UTF-8, JSON of that shape.
     pub fn is_decode(&self) -> bool {
         self.is_one_of(&[Kind::Decode])
+    }
+
+    /// Whether the response arrived, and could not be written to a file of this machine.
+    pub fn is_save(&self) -> bool {
+        self.is_one_of(&[Kind::Save])
     }
 
     /// Whether [`error_for_status`](crate::ResponseExt::error_for_status) made this of a 4xx or 5xx response.
@@ -291,14 +326,42 @@ impl Error {
                 && find(self).is_some_and(Rejection::is_unsent)
     }
 
+    /// Whether the call may be made again without doing anything twice, and might then succeed: it is [unsent](Self::is_unsent) and
+    /// [not at fault itself](Self::is_builder); or connection or time failed it, and its method is idempotent (RFC 9110 section
+    /// 9.2.2: `GET`, `HEAD`, `OPTIONS`, `TRACE`, `PUT` and `DELETE`).
+    ///
+    /// What the server has said is no matter of the connection: `false` for an [error of status](Self::is_status), which
+    /// [`HttpClassify`](bartizan_core::HttpClassify) judges, and for what arrived and [is not what it should
+    /// be](Self::is_decode). Whether the body can be sent again is up to the request.
+    pub fn is_retryable(&self) -> bool {
+        if self.is_unsent() {
+            return !self.is_builder();
+        }
+        let is_idempotent = self.method().is_some_and(Method::is_idempotent);
+        is_idempotent
+            && (self.is_timeout() || self.is_one_of(&[Kind::Exchange, Kind::Unsent, Kind::Body]))
+    }
+
     /// The status of the response that [was made an error](Self::is_status).
     pub fn status(&self) -> Option<StatusCode> {
-        Some(self.ours().0.response.as_ref()?.0)
+        Some(self.ours().0.response.as_ref()?.status)
     }
 
     /// The headers of the response that [was made an error](Self::is_status), such as `Retry-After`.
     pub fn headers(&self) -> Option<&HeaderMap> {
-        Some(&self.ours().0.response.as_ref()?.1)
+        Some(&self.ours().0.response.as_ref()?.headers)
+    }
+
+    /// What was kept of the body of the response that was made an error: by
+    /// [`error_for_status_with_body`](crate::ResponseExt::error_for_status_with_body), and by nothing else.
+    pub fn body(&self) -> Option<&Bytes> {
+        self.ours().0.response.as_ref()?.body.as_ref()
+    }
+
+    /// What the layers and the transport have put in the extensions of the response: the connection it came by, the attempts it
+    /// took, the peer's certificates, each under the type that the layer documents. Empty where there was no response.
+    pub fn extensions(&self) -> &Extensions {
+        &self.ours().0.extensions
     }
 
     /// Where the request went, without query and user information.
@@ -419,116 +482,5 @@ impl fmt::Display for SharedFailure {
 impl error::Error for SharedFailure {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         self.0.source()
-    }
-}
-
-/// Which call an error is about.
-#[derive(Clone)]
-pub(crate) struct Call {
-    method: Method,
-    uri: Uri,
-}
-
-impl Call {
-    pub(crate) fn new(method: Method, uri: Uri) -> Self {
-        Self { method, uri }
-    }
-
-    /// Copies no text: a URI is shared bytes.
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        Self::new(request.method().clone(), request.uri().clone())
-    }
-
-    /// The call that a response answers, as far as its transport has said.
-    pub(crate) fn answered_by(extensions: &mut Extensions) -> Option<Self> {
-        extensions.remove::<ConnectionInfo>()?.into_call()
-    }
-
-    fn redacted(mut self) -> Self {
-        self.uri = redacted(&self.uri);
-        self
-    }
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, redacted(&self.uri))
-    }
-}
-
-/// `uri` without what may be secret: its query and its user information.
-pub(crate) fn redacted(uri: &Uri) -> Uri {
-    let mut parts = Parts::default();
-    parts.scheme = uri.scheme().cloned();
-    parts.authority =
-        uri.authority()
-            .and_then(|authority| match authority.as_str().rsplit_once('@') {
-                Some((_, host)) => host.parse().ok(),
-                None => Some(authority.clone()),
-            });
-    parts.path_and_query = match uri.query() {
-        Some(_) => uri.path().parse().ok(),
-        None => uri.path_and_query().cloned(),
-    };
-    Uri::from_parts(parts).unwrap_or_default()
-}
-
-/// The same for text that is no URI.
-pub(crate) fn redacted_text(text: &str) -> String {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (Some(scheme), rest),
-        None => (None, text),
-    };
-    let (authority, path) = match rest.split_once('/') {
-        Some((authority, path)) => (authority, Some(path)),
-        None => (rest, None),
-    };
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let mut redacted = String::with_capacity(text.len());
-    if let Some(scheme) = scheme {
-        redacted.push_str(scheme);
-        redacted.push_str("://");
-    }
-    redacted.push_str(host);
-    if let Some(path) = path {
-        redacted.push('/');
-        redacted.push_str(path);
-    }
-    redacted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_of_a_uri_are_not_shown() {
-        for (uri, shown) in [
-            ("http://h:1/a?token=secret", "http://h:1/a"),
-            ("http://me:secret@h/a", "http://h/a"),
-            ("http://me:secret@h?secret", "http://h/"),
-            ("http://h", "http://h/"),
-            ("/a?secret", "/a"),
-            ("/a", "/a"),
-            ("h:1", "h:1"),
-            ("*", "*"),
-        ] {
-            let uri: Uri = uri.parse().expect("a URI");
-            assert_eq!(redacted(&uri).to_string(), shown, "{uri}");
-        }
-    }
-
-    #[test]
-    fn secrets_of_what_is_no_uri_are_not_shown() {
-        for (text, shown) in [
-            ("http://h o/a?secret", "http://h o/a"),
-            ("http://me:secret@h o/a#secret", "http://h o/a"),
-            ("/a b?secret", "/a b"),
-            ("a@b c", "b c"),
-            ("", ""),
-        ] {
-            assert_eq!(redacted_text(text), shown, "{text}");
-        }
     }
 }

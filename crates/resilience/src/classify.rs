@@ -17,6 +17,8 @@ pub struct AtEnd;
 ///
 /// Except for a [`Rejection`] by a layer below before the call was sent, which says nothing of the peer. It is seen in a
 /// [`BoxError`] and as itself; over another error type, let a closure judge.
+///
+/// Where a layer asks for a policy, this one asks another target, or tries again, after every error, and sends clones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnError;
 

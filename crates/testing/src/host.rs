@@ -1,22 +1,25 @@
 //! A listening socket on which a test's server runs.
 
 use std::{
+    future::poll_fn,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize},
     },
+    task::{Context, Poll},
     thread,
 };
 
 use http::Uri;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::JoinSet,
 };
 
-use crate::panics;
+use crate::{panics, wakers::Wakers};
 
 /// A port of 127.0.0.1 that the system chooses.
 pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -26,6 +29,7 @@ pub(crate) struct Host {
     name: &'static str,
     pub(crate) addr: SocketAddr,
     pub(crate) shared: Arc<Shared>,
+    port: Arc<Port>,
 }
 
 pub(crate) struct Shared {
@@ -49,12 +53,8 @@ impl Host {
         H: Fn(TcpStream, Arc<Shared>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind(ANY_PORT)
-            .await
-            .expect("a free port on 127.0.0.1");
-        let addr = listener
-            .local_addr()
-            .expect("a bound socket has an address");
+        let port = Arc::new(Port::bind().expect("a free port on 127.0.0.1"));
+        let addr = port.addr;
         let shared = Arc::new(Shared {
             tasks: Mutex::new(Some(JoinSet::new())),
             failure: Mutex::new(None),
@@ -62,10 +62,11 @@ impl Host {
             connections: watch::Sender::default(),
             lenient: AtomicBool::new(false),
         });
-        let accepting = shared.clone();
+        let (accepting, from) = (shared.clone(), port.clone());
         shared.spawn(async move {
             loop {
-                let (stream, _) = listener.accept().await.expect("a connection to accept");
+                let stream = poll_fn(|cx| from.poll_accept(cx)).await;
+                let stream = stream.expect("a connection to accept");
                 let open = Open::new(accepting.clone());
                 let served = serve(stream, accepting.clone());
                 accepting.spawn(async move {
@@ -76,7 +77,22 @@ impl Host {
                 });
             }
         });
-        Self { name, addr, shared }
+        Self {
+            name,
+            addr,
+            shared,
+            port,
+        }
+    }
+
+    /// Stops listening, so that connections are refused: those that nobody has accepted yet, too.
+    pub(crate) fn refuse(&self) {
+        self.port.close();
+    }
+
+    /// Listens again, on the same port.
+    pub(crate) fn accept(&self) {
+        self.port.listen().expect("the port was kept");
     }
 
     pub(crate) fn uri(&self, path: &str) -> Uri {
@@ -97,6 +113,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // At once, and not when the runtime comes to dropping the task that accepts.
+        self.port.close();
         // Bound to a name, so that the tasks are dropped after the lock is.
         let tasks = panics::lock(&self.shared.tasks).take();
         drop(tasks);
@@ -124,6 +142,75 @@ impl Shared {
     /// The first failure counts: those after it may be its consequences.
     pub(crate) fn fail(&self, failure: String) {
         panics::lock(&self.failure).get_or_insert(failure);
+    }
+}
+
+/// A port that stays this host's own while nothing listens on it.
+struct Port {
+    addr: SocketAddr,
+    /// Bound, and never listening: with `SO_REUSEADDR` it shares the port with the one socket that listens.
+    _kept: TcpSocket,
+    listening: Mutex<Listening>,
+}
+
+#[derive(Default)]
+struct Listening {
+    listener: Option<TcpListener>,
+    waiting: Wakers,
+}
+
+impl Port {
+    fn bind() -> io::Result<Self> {
+        let kept = Self::socket(ANY_PORT)?;
+        let port = Self {
+            addr: kept.local_addr()?,
+            _kept: kept,
+            listening: Mutex::default(),
+        };
+        port.listen()?;
+        Ok(port)
+    }
+
+    fn socket(addr: SocketAddr) -> io::Result<TcpSocket> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        Ok(socket)
+    }
+
+    fn listen(&self) -> io::Result<()> {
+        let waiting = {
+            let mut listening = panics::lock(&self.listening);
+            if listening.listener.is_none() {
+                listening.listener = Some(Self::socket(self.addr)?.listen(1024)?);
+            }
+            listening.waiting.take()
+        };
+        waiting.wake();
+        Ok(())
+    }
+
+    fn close(&self) {
+        let listener = panics::lock(&self.listening).listener.take();
+        drop(listener);
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        let mut listening = panics::lock(&self.listening);
+        match &listening.listener {
+            Some(listener) => {
+                let accepted = listener.poll_accept(cx);
+                if accepted.is_pending() {
+                    // A listener that is closed and opened again is another one, which this task must be told of.
+                    listening.waiting.register(cx);
+                }
+                accepted.map_ok(|(stream, _)| stream)
+            }
+            None => {
+                listening.waiting.register(cx);
+                Poll::Pending
+            }
+        }
     }
 }
 

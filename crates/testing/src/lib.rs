@@ -7,8 +7,12 @@
 //! - [`ControlledBody`] is a body whose every frame the test sends.
 //! - [`Loopback`] is an HTTP server on a real socket, [`RawServer`] one that need not speak HTTP, and [`refused_addr`] an address
 //!   where there is none.
+//! - [`MockTransport`] answers a client's requests by a script, and [`FaultLayer`] does to calls what networks do.
+//! - [`FaultProxy`] stands between a client and a server, and breaks connections as its script says.
+//! - [`http2`] is a server that says, frame by frame, what no sound server would.
 //! - [`ManualClock`] is wall time that the test sets.
 //! - [`laws`] are what every layer has to keep, and [`contract!`] writes one test for each of them.
+//! - `record`, with the feature of that name, keeps exchanges with a real peer in a file, and plays them again.
 //! - `allocations`, with the feature of that name, counts what a closure allocates.
 
 #[cfg(feature = "allocations")]
@@ -17,11 +21,18 @@ mod body;
 mod clock;
 mod contract;
 mod error;
+mod fault;
 mod host;
+pub mod http2;
 pub mod laws;
+mod mock;
 mod panics;
 mod probe;
+mod proxy;
+#[cfg(feature = "record")]
+pub mod record;
 mod server;
+mod socket;
 mod step;
 mod wakers;
 
@@ -31,7 +42,10 @@ pub use self::{
     body::{BodyCounts, BodyHandle, ControlledBody},
     clock::ManualClock,
     error::ProbeError,
+    fault::{Fault, FaultBody, FaultFuture, FaultLayer, Faults},
+    mock::{Answer, MockFuture, MockHandle, MockTransport, Route, Unmatched, When},
     probe::{Probe, ProbeCounts, ProbeFuture, ProbeHandle},
+    proxy::{FaultProxy, Flow, ProxyCounts, Wire},
     server::{Loopback, RawServer, refused_addr},
     step::Step,
 };

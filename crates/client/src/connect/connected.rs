@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use http::Extensions;
+use http::{Extensions, HeaderValue};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, DuplexStream},
     net::TcpStream,
 };
 
@@ -21,6 +21,7 @@ pub struct Connected {
     local_addr: Option<SocketAddr>,
     peer_addr: Option<SocketAddr>,
     is_proxied: bool,
+    proxy_authorization: Option<HeaderValue>,
     extensions: Extensions,
 }
 
@@ -52,6 +53,16 @@ impl Connected {
         self
     }
 
+    /// Sets what the proxy is to be sent as `Proxy-Authorization` with every request (RFC 9110 section 11.7.2).
+    #[must_use]
+    pub fn with_proxy_authorization(mut self, credentials: Option<HeaderValue>) -> Self {
+        self.proxy_authorization = credentials.map(|mut credentials| {
+            credentials.set_sensitive(true);
+            credentials
+        });
+        self
+    }
+
     /// What else is known, such as the peer's certificates. It is copied into the extensions of every response.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
@@ -77,6 +88,11 @@ impl Connected {
         self.is_proxied
     }
 
+    /// What to send as `Proxy-Authorization`, if requests [go to a proxy](Self::is_proxied) that wants credentials.
+    pub const fn proxy_authorization(&self) -> Option<&HeaderValue> {
+        self.proxy_authorization.as_ref()
+    }
+
     /// What else is known.
     pub const fn extensions(&self) -> &Extensions {
         &self.extensions
@@ -91,6 +107,20 @@ pub enum Alpn {
     Http1,
     /// `h2`.
     Http2,
+}
+
+/// So that a connector can choose among kinds of connections.
+impl<C: Connection + Unpin + ?Sized> Connection for Box<C> {
+    fn connected(&self) -> Connected {
+        (**self).connected()
+    }
+}
+
+/// A connection within the process, for tests: a connector of them is a `tower::service_fn`.
+impl Connection for DuplexStream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
 }
 
 impl Connection for TcpStream {

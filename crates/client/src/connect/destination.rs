@@ -7,6 +7,7 @@ use std::{
     ops::Range,
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use http::{
@@ -14,10 +15,14 @@ use http::{
     uri::{Authority, Scheme},
 };
 
+use crate::Timeouts;
+#[cfg(feature = "proxy")]
+use crate::proxy::{Proxy, Route};
+
 /// Where a connection goes, and how: what a connector is called with, and what the pool keeps connections under.
 ///
-/// Two are equal if one connection serves both: the same scheme, host (in any case), port and [`ConnectOptions`]. Copies no text and
-/// allocates nothing.
+/// Two are equal if one connection serves both: the same scheme, host (in any case), port and [`ConnectOptions`]. How long connecting
+/// may take is no part of that, and neither is which layer makes the TLS. Copies no text and allocates nothing.
 #[derive(Clone)]
 pub struct Destination {
     is_https: bool,
@@ -26,6 +31,27 @@ pub struct Destination {
     host: Range<usize>,
     port: u16,
     options: Option<ConnectOptions>,
+    limits: Limits,
+    has_tls_above: bool,
+    is_proxy: bool,
+}
+
+/// Those of [`Timeouts`] that a connector keeps. They ride along, so that one connector serves requests with different ones.
+#[derive(Clone, Copy)]
+struct Limits {
+    resolve: Option<Duration>,
+    connect: Option<Duration>,
+    tls: Option<Duration>,
+}
+
+impl Limits {
+    const fn of(timeouts: &Timeouts) -> Self {
+        Self {
+            resolve: timeouts.resolve,
+            connect: timeouts.connect,
+            tls: timeouts.tls,
+        }
+    }
 }
 
 impl Destination {
@@ -62,7 +88,26 @@ impl Destination {
             host: start..end,
             port,
             options: None,
+            limits: Limits::of(&Timeouts::new()),
+            has_tls_above: false,
+            is_proxy: false,
         })
+    }
+
+    /// A proxy as a destination of its own: what goes there by TLS is the proxy's business, not the origin's.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn of_proxy(&self, is_https: bool, authority: Authority, port: u16) -> Self {
+        Self {
+            is_https,
+            // A proxy's authority is without user information, and may be without a port.
+            host: 0..authority.host().len(),
+            authority,
+            port,
+            options: None,
+            limits: self.limits,
+            has_tls_above: false,
+            is_proxy: true,
+        }
     }
 
     /// The same, with how to get there.
@@ -72,9 +117,37 @@ impl Destination {
         self
     }
 
-    /// Whether the connection is to be TLS.
+    /// Sets how long a name, a connection and a handshake may take. Default: as [`Timeouts::new`] has them.
+    #[must_use]
+    pub const fn with_timeouts(mut self, timeouts: &Timeouts) -> Self {
+        self.limits = Limits::of(timeouts);
+        self
+    }
+
+    /// What a layer that makes TLS calls its inner connector with: the same destination, to which the connector below makes none.
+    ///
+    /// The [scheme](Self::is_https) stays, since proxies are chosen by it.
+    #[must_use]
+    pub const fn with_tls_above(mut self) -> Self {
+        self.has_tls_above = true;
+        self
+    }
+
+    /// Whether the scheme is `https`.
     pub const fn is_https(&self) -> bool {
         self.is_https
+    }
+
+    /// Whether the connector that is called has to make TLS: the scheme is `https`, and no layer above takes care of it.
+    ///
+    /// A connector without TLS has to refuse then, as its caller would send in the clear what was meant to be secret.
+    pub const fn needs_tls(&self) -> bool {
+        self.is_https && !self.has_tls_above
+    }
+
+    /// Whether it is a proxy, with which HTTP/1.1 is spoken whatever is spoken with the origin: TLS must not offer `h2`.
+    pub const fn is_proxy(&self) -> bool {
+        self.is_proxy
     }
 
     /// The host: a name, an IPv4 address, or an IPv6 address in brackets.
@@ -90,6 +163,33 @@ impl Destination {
     /// How to get there, if that is not the ordinary way.
     pub const fn options(&self) -> Option<&ConnectOptions> {
         self.options.as_ref()
+    }
+
+    /// Whether the request asks for a proxy, which no layer has seen to: whoever goes on directly would show what was to be hidden.
+    pub(crate) fn needs_proxy(&self) -> bool {
+        #[cfg(feature = "proxy")]
+        let needs = matches!(
+            self.options().and_then(ConnectOptions::get_route),
+            Some(Route::Via(_))
+        );
+        #[cfg(not(feature = "proxy"))]
+        let needs = false;
+        needs
+    }
+
+    /// How long the host's name may take to become addresses. `None` is no limit.
+    pub const fn resolve_timeout(&self) -> Option<Duration> {
+        self.limits.resolve
+    }
+
+    /// How long a connection may take, to all addresses of the host together. `None` is no limit.
+    pub const fn connect_timeout(&self) -> Option<Duration> {
+        self.limits.connect
+    }
+
+    /// How long a TLS handshake may take. `None` is no limit.
+    pub const fn tls_timeout(&self) -> Option<Duration> {
+        self.limits.tls
     }
 }
 
@@ -146,6 +246,8 @@ pub struct ConnectOptions(Arc<Options>);
 struct Options {
     isolation: Option<Arc<str>>,
     local_address: Option<IpAddr>,
+    #[cfg(feature = "proxy")]
+    route: Option<Route>,
     tls_profile: Option<Arc<str>>,
     unix_socket: Option<Arc<Path>>,
 }
@@ -168,6 +270,20 @@ impl ConnectOptions {
         self.with(|options| options.local_address = Some(address))
     }
 
+    /// Goes through this proxy, whatever the rules of the connector say.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxy(self, proxy: Proxy) -> Self {
+        self.with(|options| options.route = Some(Route::Via(proxy)))
+    }
+
+    /// Goes through no proxy, whatever the rules of the connector say.
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn direct(self) -> Self {
+        self.with(|options| options.route = Some(Route::Direct))
+    }
+
     /// Names the TLS settings to use, among those that the connector knows.
     #[must_use]
     pub fn tls_profile(self, name: impl Into<Arc<str>>) -> Self {
@@ -188,6 +304,12 @@ impl ConnectOptions {
     /// The address to connect from.
     pub fn get_local_address(&self) -> Option<IpAddr> {
         self.0.local_address
+    }
+
+    /// The way, if it is not up to the rules of the connector.
+    #[cfg(feature = "proxy")]
+    pub fn get_route(&self) -> Option<&Route> {
+        self.0.route.as_ref()
     }
 
     /// The name of the TLS settings.

@@ -168,6 +168,10 @@ impl PoolBuilder {
         self
     }
 
+    pub(crate) const fn timeouts_mut(&mut self) -> &mut Timeouts {
+        &mut self.config.timeouts
+    }
+
     /// Sets how long an unused connection is kept.
     ///
     /// Default: 90 s. It bridges the pauses of a busy caller, and a quiet one gives its sockets back. Servers often close theirs
@@ -217,7 +221,10 @@ impl PoolBuilder {
         self
     }
 
-    /// Sets how long each phase may take. The connector's own are the connector's: resolving, connecting, TLS.
+    /// Sets how long each phase may take. Those of connecting ride on the [`Destination`], for connectors that look at them.
+    ///
+    /// Default: [`Timeouts::new`]. A request's own, in its extensions, replace them all. A connection is made with those of a request
+    /// that waits for it.
     #[must_use]
     pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.config.timeouts = timeouts;
@@ -327,6 +334,9 @@ impl PoolBuilder {
             ("max_lifetime", self.config.max_lifetime),
             ("http2_keep_alive", self.config.http2.keep_alive_interval),
             ("acquire", self.config.timeouts.acquire),
+            ("resolve", self.config.timeouts.resolve),
+            ("connect", self.config.timeouts.connect),
+            ("tls", self.config.timeouts.tls),
             ("write", self.config.timeouts.write),
             ("first_byte", self.config.timeouts.first_byte),
             ("read", self.config.timeouts.read),

@@ -189,8 +189,8 @@ impl ConnectionInfo {
         self.call = Some(call);
     }
 
-    pub(crate) fn into_call(self) -> Option<Call> {
-        self.call
+    pub(crate) fn take_call(&mut self) -> Option<Call> {
+        self.call.take()
     }
 
     /// Its number in the pool, which no other connection of that pool ever has.

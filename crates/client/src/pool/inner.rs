@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Error, Protocol,
-    connect::{Alpn, Connected, Connection, Destination},
+    connect::{Alpn, Connected, Connection, Destination, error_of},
     error::Kind,
 };
 
@@ -73,7 +73,7 @@ impl Inner {
         let connect: Connect = Box::new(move |destination| {
             let mut connector = connector.clone();
             Box::pin(async move {
-                let failed = |error: C::Error| Error::of_connector(error.into(), &destination);
+                let failed = |error: C::Error| error_of(error.into(), &destination);
                 poll_fn(|cx| connector.poll_ready(cx))
                     .await
                     .map_err(failed)?;

@@ -23,7 +23,7 @@ use super::{
     stats::PoolStats,
 };
 use crate::{
-    Error,
+    Error, Timeouts,
     connect::{ConnectOptions, Connection, Destination},
     error::{Call, Kind, redacted},
 };
@@ -111,7 +111,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> PoolFuture {
         let call = Call::of(&request);
-        let state = match destination(&request) {
+        let state = match destination(&request, &self.inner.config.timeouts) {
             Ok(destination) => {
                 let request = request.map(Body::new);
                 State::Sending(Box::pin(send(
@@ -128,7 +128,10 @@ where
 }
 
 /// Where a request goes, if it can be sent.
-pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<Destination, Error> {
+pub(super) fn destination<B: http_body::Body>(
+    request: &Request<B>,
+    timeouts: &Timeouts,
+) -> Result<Destination, Error> {
     check_length(request)?;
     let Some(destination) = Destination::of(request.uri()) else {
         return Err(unsendable(request.uri()));
@@ -140,8 +143,10 @@ pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<De
     if has_user {
         return Err(unsendable(request.uri()));
     }
-    let options = request.extensions().get::<ConnectOptions>().cloned();
-    Ok(destination.with_options(options))
+    let given = request.extensions();
+    let options = given.get::<ConnectOptions>().cloned();
+    let timeouts = given.get().unwrap_or(timeouts);
+    Ok(destination.with_options(options).with_timeouts(timeouts))
 }
 
 /// What is wrong with a URI that leads nowhere.

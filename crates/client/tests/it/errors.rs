@@ -187,3 +187,41 @@ async fn a_length_that_is_not_that_of_the_body_is_refused() {
     assert_eq!(response.text().await.expect("a body"), "hello");
     assert_eq!(server.requests(), 1);
 }
+
+#[tokio::test]
+async fn only_what_is_safe_and_may_help_is_retryable() {
+    let error_of = |method: Method, make: fn() -> BoxError| async move {
+        let service =
+            service_fn(move |_: Request<Body>| future::ready(Err::<Response<()>, _>(make())));
+        let result = RequestBuilder::new(service, method, "/a").send().await;
+        result.expect_err("it always fails")
+    };
+    let late = || BoxError::from(rejection(RejectionKind::TimedOut));
+    let open = || BoxError::from(rejection(RejectionKind::Open));
+    let exhausted = || BoxError::from(rejection(RejectionKind::Exhausted));
+    let foreign = || BoxError::from("broken");
+    for (method, make, is_retryable) in [
+        (Method::GET, late as fn() -> BoxError, true),
+        (Method::DELETE, late, true),
+        (Method::POST, late, false),
+        (Method::PATCH, late, false),
+        // It never left.
+        (Method::POST, open, true),
+        (Method::GET, exhausted, false),
+        (Method::GET, foreign, false),
+    ] {
+        let error = error_of(method, make).await;
+        assert_eq!(error.is_retryable(), is_retryable, "{error:?}");
+    }
+    let unresolved = Transport::new().post("http://x.invalid/").send().await;
+    assert!(unresolved.expect_err("no such host").is_retryable());
+    let mistake = Transport::new()
+        .get("a b")
+        .send()
+        .await
+        .expect_err("a mistake");
+    assert!(mistake.is_unsent() && !mistake.is_retryable());
+    let status = Response::builder().status(503).body(Body::empty());
+    let status = status.expect("a response").error_for_status();
+    assert!(!status.expect_err("503").is_retryable());
+}

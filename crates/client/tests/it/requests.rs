@@ -1,11 +1,18 @@
 //! Writing requests, over services that are no transport.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
-use bartizan_client::{Error, RequestBuilder, RequestExt};
-use bartizan_core::{Body, BoxError};
+use bartizan_client::{
+    BodyLimit, CallOptions, CallTimeout, Error, RequestBuilder, RequestExt, ResponseExt, Timeouts,
+    Transport, connect::ConnectOptions,
+};
+use bartizan_core::{Body, BoxError, Replay};
+use bartizan_testing::Loopback;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http_body_util::BodyExt;
 use tower::{Service, service_fn};
+
+use crate::request_bodies::trailers;
 
 /// Answers with the request.
 fn mirror()
@@ -14,11 +21,11 @@ fn mirror()
     service_fn(|request: Request<Body>| async { Ok(Response::new(request)) })
 }
 
-fn request() -> RequestBuilder<()> {
+pub(crate) fn request() -> RequestBuilder<()> {
     RequestBuilder::new((), Method::GET, "http://h/a?secret")
 }
 
-fn mistake(builder: RequestBuilder<()>) -> Error {
+pub(crate) fn mistake(builder: RequestBuilder<()>) -> Error {
     let error = builder.build().expect_err("a mistake");
     assert!(error.is_builder() && error.is_unsent());
     assert!(!format!("{error} {error:?}").contains("secret"));
@@ -107,54 +114,6 @@ fn options_and_version_are_set() {
 }
 
 #[test]
-fn bodies_bring_their_type_unless_it_is_set() {
-    let text = request().text("hello").build().expect("a request");
-    assert_eq!(
-        text.headers()[header::CONTENT_TYPE],
-        "text/plain; charset=utf-8"
-    );
-    assert_eq!(text.body().whole().expect("whole"), "hello");
-
-    let typed = request()
-        .header("content-type", "text/csv")
-        .text("a,b")
-        .build();
-    assert_eq!(
-        typed.expect("a request").headers()[header::CONTENT_TYPE],
-        "text/csv"
-    );
-
-    let bare = request().body("bytes").build().expect("a request");
-    assert!(bare.headers().is_empty());
-}
-
-#[cfg(feature = "json")]
-#[test]
-fn json_is_written_or_refused() {
-    let request_of_json = request().json(&[1, 2]).build().expect("a request");
-    assert_eq!(
-        request_of_json.headers()[header::CONTENT_TYPE],
-        "application/json"
-    );
-    assert_eq!(request_of_json.body().whole().expect("whole"), "[1,2]");
-
-    let problem = request().header("content-type", "application/problem+json");
-    let problem = problem.json("x").build().expect("a request");
-    assert_eq!(
-        problem.headers()[header::CONTENT_TYPE],
-        "application/problem+json"
-    );
-
-    let keys = std::collections::HashMap::from([((1, 2), 3)]);
-    let error = mistake(request().json(&keys));
-    assert_eq!(
-        error.to_string(),
-        "GET http://h/a: the body cannot be written as JSON"
-    );
-    assert!(std::error::Error::source(&error).is_some());
-}
-
-#[test]
 fn the_first_mistake_is_told() {
     for (builder, message) in [
         (
@@ -194,4 +153,209 @@ async fn a_mistake_never_reaches_the_service() {
     });
     let error = untouched.get("a b").send().await.expect_err("a mistake");
     assert!(error.is_builder());
+}
+
+#[test]
+fn credentials_are_written_by_their_rfcs() {
+    let value = |builder: RequestBuilder<()>| {
+        builder.build().expect("a request").headers()[header::AUTHORIZATION].clone()
+    };
+    assert_eq!(
+        value(request().bearer("mF_9.B5f-4.1JqM")),
+        "Bearer mF_9.B5f-4.1JqM"
+    );
+    // RFC 7617 sections 2 and 2.1.
+    assert_eq!(
+        value(request().basic_auth("Aladdin", "open sesame")),
+        "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+    );
+    assert_eq!(
+        value(request().basic_auth("test", "123\u{a3}")),
+        "Basic dGVzdDoxMjPCow=="
+    );
+    assert_eq!(value(request().basic_auth("me", "a:b")), "Basic bWU6YTpi");
+    assert!(
+        value(request().bearer("t")).is_sensitive()
+            && value(request().basic_auth("me", "")).is_sensitive()
+    );
+    for builder in [
+        request().bearer("secret\n"),
+        request().basic_auth("se:cret", "secret"),
+        request().basic_auth("me", "secret\r\n"),
+    ] {
+        mistake(builder);
+    }
+}
+
+#[tokio::test]
+async fn a_request_made_elsewhere_is_sent_as_it_is() {
+    let made = Request::patch("/a?b")
+        .header("x-a", "1")
+        .extension(7_u8)
+        .body(Body::from("c"))
+        .expect("a request");
+    let sent = mirror()
+        .execute(made)
+        .header("x-b", "2")
+        .send()
+        .await
+        .expect("the request")
+        .into_body();
+    assert_eq!(
+        (sent.method(), sent.uri().to_string()),
+        (&Method::PATCH, "/a?b".to_owned())
+    );
+    assert_eq!(
+        (&sent.headers()["x-a"], &sent.headers()["x-b"]),
+        (
+            &HeaderValue::from_static("1"),
+            &HeaderValue::from_static("2")
+        )
+    );
+    assert_eq!(sent.extensions().get(), Some(&7_u8));
+    assert_eq!(sent.body().whole().expect("whole"), "c");
+}
+
+#[tokio::test]
+async fn options_go_with_their_request() {
+    let options = CallOptions::new()
+        .with(Timeouts::new())
+        .with(1_u8)
+        .with(2_u8);
+    assert_eq!(options.get(), Some(&2_u8));
+    let timeouts = {
+        let mut it = Timeouts::new();
+        it.read = None;
+        it
+    };
+    let connect = ConnectOptions::new().isolation("tenant");
+    let sent = request()
+        .extension(3_u16)
+        .options(&options)
+        .timeouts(timeouts.clone())
+        .connect_options(connect.clone());
+    let sent = sent
+        .body_limit(5)
+        .timeout(Duration::from_secs(1))
+        .build()
+        .expect("a request");
+    let extensions = sent.extensions();
+    assert_eq!(
+        (extensions.get(), extensions.get()),
+        (Some(&2_u8), Some(&3_u16))
+    );
+    assert_eq!(
+        (extensions.get(), extensions.get()),
+        (Some(&timeouts), Some(&connect))
+    );
+    assert_eq!(
+        (extensions.get(), extensions.get()),
+        (
+            Some(&BodyLimit(5)),
+            Some(&CallTimeout(Duration::from_secs(1)))
+        )
+    );
+    // A request that is sent again has them too.
+    let again = sent.replay().expect("an empty body");
+    assert_eq!(again.extensions().get(), Some(&BodyLimit(5)));
+}
+
+#[tokio::test]
+async fn a_gateway_forwards_what_is_end_to_end() {
+    let origin = Loopback::start(|request: Request<Body>| async {
+        let (head, body) = request.into_parts();
+        let collected = body.collect().await.expect("a body");
+        let seen = format!(
+            "{} {} {:?} {:?} {:?}",
+            head.method,
+            head.uri,
+            head.headers.get("x-hop"),
+            head.headers["x-end"],
+            collected.trailers().map(|it| &it["x-sum"]),
+        );
+        assert_eq!(head.headers.get("te"), None);
+        assert_ne!(head.headers["host"], "gateway.example");
+        Response::builder()
+            .header("x-seen", seen)
+            .body(collected.to_bytes().into())
+            .expect("a response")
+    })
+    .await;
+    let base = origin.uri("/v2").to_string();
+    let gateway = Loopback::start(move |request: Request<Body>| {
+        let uri = format!("{base}{}", request.uri());
+        async move {
+            let response = Transport::new()
+                .forward(uri, request)
+                .send()
+                .await
+                .expect("a response");
+            response.map(Body::new)
+        }
+    })
+    .await;
+    let client = Transport::new();
+    let request = client
+        .put(gateway.uri("/a?b=1"))
+        .header("host", "gateway.example")
+        .header("connection", "x-hop, te")
+        .header("x-hop", "1")
+        .header("te", "trailers")
+        .header("x-end", "2")
+        .text("hello")
+        .trailers(trailers("x-sum"));
+    let response = request.send().await.expect("a response");
+    assert_eq!(
+        response.headers()["x-seen"],
+        "PUT /v2/a?b=1 None \"2\" Some(\"7\")"
+    );
+    assert_eq!(response.text().await.expect("the body"), "hello");
+}
+
+#[test]
+fn a_server_is_asked_first_where_it_is_wished() {
+    let sent = request().expect_continue().build().expect("a request");
+    assert_eq!(sent.headers()[header::EXPECT], "100-continue");
+}
+
+#[cfg(feature = "form")]
+#[test]
+fn pairs_come_from_structs_too() {
+    #[derive(serde::Serialize)]
+    struct Search {
+        q: &'static str,
+        page: Option<u32>,
+        exact: bool,
+    }
+    let search = Search {
+        q: "& +é",
+        page: None,
+        exact: true,
+    };
+    let query = RequestBuilder::new((), Method::GET, "/a?b=%20")
+        .query_of(&search)
+        .build();
+    assert_eq!(
+        query.expect("a request").uri(),
+        "/a?b=%20&q=%26+%2B%C3%A9&exact=true"
+    );
+    let form = request().form_of(&search).build().expect("a request");
+    assert_eq!(
+        form.body().whole().expect("whole"),
+        "q=%26+%2B%C3%A9&exact=true"
+    );
+    assert_eq!(
+        form.headers()[header::CONTENT_TYPE],
+        "application/x-www-form-urlencoded"
+    );
+
+    let nested = [("a", [1, 2])];
+    assert_eq!(
+        mistake(request().query_of(&nested)).to_string(),
+        "GET http://h/a: the query cannot be written as pairs"
+    );
+    assert_eq!(
+        mistake(request().form_of(&nested)).to_string(),
+        "GET http://h/a: the body cannot be written as a form"
+    );
 }

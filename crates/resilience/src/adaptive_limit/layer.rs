@@ -19,6 +19,7 @@ use crate::{
     bulkhead::{Gate, Places},
     classify::OnError,
     random::Random,
+    stripes::{Held, Lanes},
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -26,7 +27,7 @@ use crate::{
 /// [module](super).
 #[derive(Clone, Debug)]
 pub struct AdaptiveLimitLayer<C = OnError, R = Propagate> {
-    shared: Arc<Shared>,
+    lanes: Lanes<Arc<Shared>>,
     classify: C,
     reject: R,
 }
@@ -48,7 +49,7 @@ impl Default for AdaptiveLimitLayer {
 impl<C, R> AdaptiveLimitLayer<C, R> {
     /// Reads the limit.
     pub fn handle(&self) -> AdaptiveLimitHandle {
-        AdaptiveLimitHandle(Arc::clone(&self.shared))
+        AdaptiveLimitHandle(Arc::clone(&self.lanes))
     }
 
     /// Sets what is a success, whose time counts, and what a drop, which asks for a lower limit. Default: [`OnError`].
@@ -56,7 +57,7 @@ impl<C, R> AdaptiveLimitLayer<C, R> {
     /// Failures and throttled calls are drops. A call that is ignored counts nowhere. Only the head of a response is looked at.
     pub fn classify<D>(self, classify: D) -> AdaptiveLimitLayer<D, R> {
         AdaptiveLimitLayer {
-            shared: self.shared,
+            lanes: self.lanes,
             classify,
             reject: self.reject,
         }
@@ -64,7 +65,7 @@ impl<C, R> AdaptiveLimitLayer<C, R> {
 }
 
 reject_methods!(
-    AdaptiveLimitLayer<C> { shared, classify },
+    AdaptiveLimitLayer<C> { lanes, classify },
     "[`Rejection::into_response`](bartizan_core::Rejection::into_response) makes a 503 with problem details."
 );
 
@@ -74,7 +75,7 @@ impl<S, C: Clone, R: Clone> Layer<S> for AdaptiveLimitLayer<C, R> {
     fn layer(&self, inner: S) -> Self::Service {
         AdaptiveLimit::new(
             inner,
-            Arc::clone(&self.shared),
+            self.lanes.clone(),
             self.classify.clone(),
             self.reject.clone(),
         )
@@ -233,7 +234,7 @@ impl AdaptiveLimitBuilder {
         let origin = Instant::now();
         let settings = self.settings;
         AdaptiveLimitLayer {
-            shared: Arc::new(Shared {
+            lanes: Lanes::new(&Arc::new(Shared {
                 places: Places::new(settings.initial, self.queue, self.longest_wait),
                 samples: Samples::default(),
                 origin,
@@ -241,7 +242,7 @@ impl AdaptiveLimitBuilder {
                 min_calls: settings.min_calls,
                 latency: AtomicU64::new(0),
                 control: Mutex::new(Control::new(self.algorithm, settings, origin)),
-            }),
+            })),
             classify: OnError,
             reject: Propagate,
         }
@@ -271,7 +272,7 @@ pub(crate) struct Started {
     in_flight: u32,
 }
 
-impl Gate for Arc<Shared> {
+impl Gate for Held<Arc<Shared>> {
     type Stamp = Started;
 
     fn places(&self) -> &Places {

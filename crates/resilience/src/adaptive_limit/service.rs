@@ -12,23 +12,26 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::layer::Shared;
-use crate::bulkhead::{Admission, Admitted};
-use crate::classify::OnError;
+use crate::{
+    bulkhead::{Admission, Admitted},
+    classify::OnError,
+    stripes::{Held, Lanes},
+};
 
 /// Limits how many calls are under way to what the peer bears. See the [module](super).
 #[derive(Clone, Debug)]
 pub struct AdaptiveLimit<S, C = OnError, R = Propagate> {
     inner: S,
-    shared: Arc<Shared>,
+    lanes: Lanes<Arc<Shared>>,
     classify: C,
     reject: R,
 }
 
 impl<S, C, R> AdaptiveLimit<S, C, R> {
-    pub(super) const fn new(inner: S, shared: Arc<Shared>, classify: C, reject: R) -> Self {
+    pub(super) const fn new(inner: S, lanes: Lanes<Arc<Shared>>, classify: C, reject: R) -> Self {
         Self {
             inner,
-            shared,
+            lanes,
             classify,
             reject,
         }
@@ -56,7 +59,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         ResponseFuture {
             seen: Some(self.classify.request(&request)),
-            admission: Admission::new(&self.shared, &mut self.inner, request),
+            admission: Admission::new(self.lanes.hold(), &mut self.inner, request),
             classify: self.classify.clone(),
             reject: self.reject.clone(),
         }
@@ -68,7 +71,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<S, F, Req, C, T, R> {
         #[pin]
-        admission: Admission<S, F, Req, Arc<Shared>>,
+        admission: Admission<S, F, Req, Held<Arc<Shared>>>,
         classify: C,
         // Taken when the call has ended.
         seen: Option<T>,

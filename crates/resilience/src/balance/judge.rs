@@ -7,6 +7,7 @@ use bartizan_core::{Classify, Completion, Outcome};
 use bartizan_core::{CompletionBody, Verdict};
 
 use super::Ticket;
+use crate::classify::OnError;
 
 /// Judges calls: by a [`Classify`], at the head of the response or at the end of its body.
 ///
@@ -41,10 +42,8 @@ mod sealed {
     impl<C> Sealed for super::ToBodyEnd<C> {}
 }
 
-/// An error is a failure, and a response a success. A call ends with either.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnError;
-
+/// An error is a failure, and a response a success. A call ends with either. A rejection by a layer below is a failure too: an
+/// endpoint that answers in no time would be given all calls if that made it a fast one.
 impl<Req, Res, Err> Judge<Req, Res, Err> for OnError {
     type Seen = ();
     type Response = Res;

@@ -29,7 +29,8 @@
 //! task between a balancer and its callers.
 //!
 //! Each call looks whether the list has changed, which is one atomic load. A clone that makes no calls keeps what it last saw: the
-//! services of endpoints that were removed since are dropped at its next call.
+//! services of endpoints that were removed since are dropped at its next call. How many calls are under way is counted per endpoint,
+//! for all threads, because that is what pickers go by: threads meet where they pick the same endpoint.
 //!
 //! An endpoint's service is cloned for each call. So it has to be `Sync`, and if its clones allocate, as boxed services do, so does
 //! a call.
@@ -152,7 +153,7 @@ pub use self::{
     endpoints::{Change, EndpointSnapshot, Endpoints},
     error::NoEndpoint,
     future::ResponseFuture,
-    judge::{Judge, OnError, ToHead},
+    judge::{Judge, ToHead},
     node::Ticket,
     picker::{
         Candidates, HashRing, LeastRequest, Maglev, Measure, PeakEwma, Picker, Prepare, RandomPick,
@@ -166,3 +167,4 @@ pub use self::{
     http::{BalanceLayer, BalanceLayerBuilder, Based, BasedFuture},
     judge::ToBodyEnd,
 };
+pub use crate::classify::OnError;

@@ -11,9 +11,11 @@ use crate::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
 
-/// Shared by all balancers over the same list of endpoints, and by the calls under way.
+/// Shared by all balancers over the same list of endpoints, and by the calls under way. On lines of its own, which calls to other
+/// endpoints do not write.
 // Relaxed throughout: none of the words guards other memory.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct Node {
     endpoint: Endpoint,
     weight: u32,

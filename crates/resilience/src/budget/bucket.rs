@@ -2,7 +2,10 @@
 
 use tokio::time::Instant;
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::{
+    stripes::Stripes,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// One retry, in the millionths that everything here is counted in. So 10 per second are 10 per microsecond, and 20 % of a call are
 /// 200,000: whole numbers, which do not drift.
@@ -32,32 +35,24 @@ pub(super) struct Bucket {
     started: Instant,
     /// Of all credit ever earned, how much was taken or ran over. It wraps, as the credit does; their difference is what is left.
     taken: AtomicU64,
-    calls: Box<[Stripe]>,
+    calls: Stripes<AtomicU64>,
 }
-
-/// Threads count on lines of their own. 128 bytes, because processors fetch lines in pairs.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Stripe(AtomicU64);
 
 impl Bucket {
     /// A full bucket. `stripes` is a power of two.
     pub(super) fn new(flow: Flow, stripes: usize, now: Instant) -> Self {
-        debug_assert!(stripes.is_power_of_two());
         Self {
             flow,
             started: now,
             taken: AtomicU64::new(0_u64.wrapping_sub(flow.capacity)),
-            calls: (0..stripes).map(|_| Stripe::default()).collect(),
+            calls: Stripes::sized(stripes, || AtomicU64::new(0)),
         }
     }
 
     /// Counts one call, on a stripe of this number.
     pub(super) fn deposit(&self, stripe: usize) {
         // Relaxed: it guards no other memory. A withdrawal that does not see it yet is a withdrawal before it.
-        self.calls[stripe & (self.calls.len() - 1)]
-            .0
-            .fetch_add(1, Ordering::Relaxed);
+        self.calls.of(stripe).fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes one retry, if there is one.
@@ -91,7 +86,7 @@ impl Bucket {
         let elapsed = now.saturating_duration_since(self.started).as_micros();
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let calls = self.calls.iter().fold(0_u64, |sum, stripe| {
-            sum.wrapping_add(stripe.0.load(Ordering::Relaxed))
+            sum.wrapping_add(stripe.load(Ordering::Relaxed))
         });
         elapsed
             .wrapping_mul(self.flow.per_second)
@@ -190,7 +185,7 @@ mod tests {
         let bucket = Bucket::new(flow, 1, now);
         // A step before the credit wraps, with an empty bucket.
         let calls = u64::MAX / flow.per_call;
-        bucket.calls[0].0.store(calls, Ordering::Relaxed);
+        bucket.calls.of(0).store(calls, Ordering::Relaxed);
         bucket.taken.store(calls * flow.per_call, Ordering::Relaxed);
         assert_eq!(bucket.available(now), 0);
         for _ in 0..4 {

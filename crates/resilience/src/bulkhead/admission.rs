@@ -43,12 +43,12 @@ impl<G: Gate> Permit<G> {
         Self { gate, stamp }
     }
 
-    pub(crate) fn try_take(gate: &G) -> Option<Self>
-    where
-        G: Clone,
-    {
-        let taken = gate.places().try_take()?;
-        Some(Self::new(gate.clone(), taken))
+    /// Gives the gate back if no place is free.
+    fn try_take(gate: G) -> Result<Self, G> {
+        match gate.places().try_take() {
+            Some(taken) => Ok(Self::new(gate, taken)),
+            None => Err(gate),
+        }
     }
 
     /// The call has ended, as `report` says.
@@ -155,15 +155,16 @@ where
     G: Gate + Clone,
 {
     /// Calls `service`, which is ready, or gives its readiness back and waits for a place.
-    pub(crate) fn new(gate: &G, service: &mut S, request: Req) -> Self {
-        if let Some(permit) = Permit::try_take(gate) {
-            return Self::inside(
-                Call::Calling {
+    pub(crate) fn new(gate: G, service: &mut S, request: Req) -> Self {
+        let gate = match Permit::try_take(gate) {
+            Ok(permit) => {
+                let call = Call::Calling {
                     response: service.call(request),
-                },
-                permit,
-            );
-        }
+                };
+                return Self::inside(call, permit);
+            }
+            Err(gate) => gate,
+        };
         let places = gate.places();
         if places.longest_queue() == 0 {
             return Self::Refused {
@@ -174,7 +175,7 @@ where
         let unready = service.clone();
         *service = unready.clone();
         Self::Outside {
-            gate: gate.clone(),
+            gate,
             service: unready,
             request,
         }

@@ -6,12 +6,25 @@ use super::{
     admission::{Gate, Permit},
     places::Places,
 };
+use crate::stripes::Held;
 
-impl Gate for Arc<Places> {
+/// What a call holds on to.
+#[derive(Clone, Debug)]
+pub(super) enum Hall {
+    /// For all calls.
+    Common(Held<Arc<Places>>),
+    /// For those of one key.
+    OfKey(Arc<Places>),
+}
+
+impl Gate for Hall {
     type Stamp = ();
 
     fn places(&self) -> &Places {
-        self
+        match self {
+            Self::Common(places) => places,
+            Self::OfKey(places) => places,
+        }
     }
 
     fn stamp(&self, _: u32) {}
@@ -29,9 +42,7 @@ pub trait Hold<Res> {
 
 /// A place that is given back when it is dropped.
 #[derive(Debug)]
-pub struct Place(
-    #[expect(dead_code, reason = "held until it is dropped")] pub(super) Permit<Arc<Places>>,
-);
+pub struct Place(#[expect(dead_code, reason = "held until it is dropped")] pub(super) Permit<Hall>);
 
 /// The place is free when the response is there. For HTTP, when its head is.
 #[derive(Clone, Copy, Debug, Default)]

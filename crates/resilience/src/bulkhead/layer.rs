@@ -5,7 +5,13 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 use bartizan_core::{ConfigError, Propagate};
 use tower_layer::Layer;
 
-use super::{hold::UntilHead, keys::Keys, places::Places, service::Bulkhead};
+use super::{
+    hold::{Hall, UntilHead},
+    keys::Keys,
+    places::Places,
+    service::Bulkhead,
+};
+use crate::stripes::Lanes;
 
 /// How many places there are: room for bursts of a busy service, and well below the sockets and memory of a process.
 const DEFAULT_LIMIT: u32 = 1000;
@@ -44,11 +50,11 @@ impl BulkheadLayer {
 /// 1000 places and no queue: a queue hides that a peer is too slow, until its callers have gone.
 impl Default for BulkheadLayer {
     fn default() -> Self {
-        Self::of(Shared(Arc::new(Places::new(
+        Self::of(Shared(Lanes::new(&Arc::new(Places::new(
             DEFAULT_LIMIT,
             0,
             Duration::MAX,
-        ))))
+        )))))
     }
 }
 
@@ -158,7 +164,9 @@ impl BulkheadBuilder {
     /// If the limit is 0.
     pub fn build(self) -> Result<BulkheadLayer, ConfigError> {
         self.check()?;
-        Ok(BulkheadLayer::of(Shared(Arc::new(self.places()))))
+        Ok(BulkheadLayer::of(Shared(Lanes::new(&Arc::new(
+            self.places(),
+        )))))
     }
 
     /// A set of places for each key. A request whose key is `None` is not limited.
@@ -195,16 +203,16 @@ impl BulkheadBuilder {
 /// Which places a request is for.
 pub(super) trait Partition<Req> {
     /// `None` if it is not limited.
-    fn places(&self, request: &Req) -> Option<Arc<Places>>;
+    fn places(&self, request: &Req) -> Option<Hall>;
 }
 
 /// One set of places for all calls.
 #[derive(Clone, Debug)]
-pub struct Shared(Arc<Places>);
+pub struct Shared(Lanes<Arc<Places>>);
 
 impl<Req> Partition<Req> for Shared {
-    fn places(&self, _: &Req) -> Option<Arc<Places>> {
-        Some(Arc::clone(&self.0))
+    fn places(&self, _: &Req) -> Option<Hall> {
+        Some(Hall::Common(self.0.hold()))
     }
 }
 
@@ -227,7 +235,7 @@ where
     K: Hash + Eq,
     F: Fn(&Req) -> Option<K>,
 {
-    fn places(&self, request: &Req) -> Option<Arc<Places>> {
+    fn places(&self, request: &Req) -> Option<Hall> {
         let table = &self.table;
         let places = table.keys.with(
             (self.key)(request)?,
@@ -236,7 +244,9 @@ where
             |places| Arc::strong_count(places) == 1,
             |places| Arc::clone(places),
         );
-        Some(places.unwrap_or_else(|| Arc::clone(&table.others)))
+        Some(Hall::OfKey(
+            places.unwrap_or_else(|| Arc::clone(&table.others)),
+        ))
     }
 }
 

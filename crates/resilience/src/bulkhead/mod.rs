@@ -13,7 +13,8 @@
 //!
 //! The places are one atomic word: so many taken, so many waiting. They belong to the layer: all services that one layer makes, and
 //! all their clones, share them, and [`BulkheadLayer::handle`] reads them. While nobody waits, a place costs one exchange of the word
-//! to take and one to give back. Only those who wait, and who gives a place to them, take a lock.
+//! to take and one to give back. Only those who wait, and who gives a place to them, take a lock. That one word is all that threads
+//! which do not wait get in each other's way with: a limit on all of them cannot do without. Per key, they share the key's word.
 //!
 //! Per key, each key has its own places. A key without calls is forgotten as new keys come. When as many keys as are
 //! [allowed](BulkheadBuilder::max_keys) have calls under way, new ones share one more set of places; none pushes out another.

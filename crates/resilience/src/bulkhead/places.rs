@@ -380,14 +380,14 @@ mod loom_tests {
         });
     }
 
-    #[test]
-    fn loom_a_place_given_back_reaches_who_waits() {
-        loom::model(|| {
+    /// There is one place, and it is taken. What `change` does on another thread makes room for whoever comes meanwhile.
+    fn room_reaches_who_waits(change: fn(&Places), taken: u32) {
+        loom::model(move || {
             let places = Arc::new(Places::new(1, 1, Duration::MAX));
             places.try_take();
             let other = {
                 let places = places.clone();
-                thread::spawn(move || places.give_back())
+                thread::spawn(move || change(&places))
             };
             let woken = StdArc::default();
             let ticket = enter(&places, &woken);
@@ -396,8 +396,18 @@ mod loom_tests {
                 assert!(woken.0.load(Ordering::SeqCst), "nobody would poll it");
                 assert!(has_place(&places, ticket));
             }
-            assert_eq!((places.taken(), places.waiting()), (1, 0));
+            assert_eq!((places.taken(), places.waiting()), (taken, 0));
         });
+    }
+
+    #[test]
+    fn loom_a_place_given_back_reaches_who_waits() {
+        room_reaches_who_waits(Places::give_back, 1);
+    }
+
+    #[test]
+    fn loom_a_raised_limit_reaches_who_waits() {
+        room_reaches_who_waits(|places| places.set_limit(2), 2);
     }
 
     #[test]
@@ -413,26 +423,6 @@ mod loom_tests {
             places.leave(ticket);
             other.join().unwrap();
             assert_eq!((places.taken(), places.waiting()), (0, 0));
-        });
-    }
-
-    #[test]
-    fn loom_a_raised_limit_reaches_who_waits() {
-        loom::model(|| {
-            let places = Arc::new(Places::new(1, 1, Duration::MAX));
-            places.try_take();
-            let other = {
-                let places = places.clone();
-                thread::spawn(move || places.set_limit(2))
-            };
-            let woken = StdArc::default();
-            let ticket = enter(&places, &woken);
-            other.join().unwrap();
-            if let Some(ticket) = ticket {
-                assert!(woken.0.load(Ordering::SeqCst), "nobody would poll it");
-                assert!(has_place(&places, ticket));
-            }
-            assert_eq!((places.taken(), places.waiting()), (2, 0));
         });
     }
 }

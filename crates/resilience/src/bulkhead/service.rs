@@ -3,7 +3,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,9 +12,8 @@ use tower_service::Service;
 
 use super::{
     admission::{Admission, Admitted, Call},
-    hold::{Hold, Place, UntilHead},
+    hold::{Hall, Hold, Place, UntilHead},
     layer::{Partition, Shared},
-    places::Places,
 };
 
 /// Limits how many calls are under way. See the [module](super).
@@ -60,7 +58,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let way = match self.partition.places(&request) {
             Some(places) => Way::Limited {
-                admission: Admission::new(&places, &mut self.inner, request),
+                admission: Admission::new(places, &mut self.inner, request),
             },
             None => Way::Unlimited {
                 call: Call::Calling {
@@ -79,7 +77,7 @@ where
 pin_project! {
     #[project = WayProj]
     enum Way<S, F, Req> {
-        Limited { #[pin] admission: Admission<S, F, Req, Arc<Places>> },
+        Limited { #[pin] admission: Admission<S, F, Req, Hall> },
         Unlimited { #[pin] call: Call<S, F, Req> },
     }
 }

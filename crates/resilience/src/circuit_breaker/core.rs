@@ -1,7 +1,7 @@
 //! What all services of one breaker share.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use super::{
     state::{Admission, Circuit, Probe, State},
 };
 use crate::{
-    stripes::{self, thread_index},
+    stripes::Held,
     sync::atomic::{AtomicU64, Ordering},
     window::{Window, nanos},
 };
@@ -289,41 +289,14 @@ const fn unpack(word: u64) -> (u32, State) {
     ((word >> 8) as u32, State::ALL[(word & 0xff) as usize])
 }
 
-/// One lane per thread that can run at a time, for calls to hold on to without all of them counting on one word.
-#[derive(Debug)]
-pub(super) struct Lanes<C>(Box<[Arc<Lane<C>>]>);
-
-/// A line of its own, for its count of references.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct Lane<C> {
-    pub(super) core: Arc<Core>,
-    pub(super) classify: Arc<C>,
-}
-
-impl<C> Lanes<C> {
-    pub(super) fn new(core: &Arc<Core>, classify: &Arc<C>) -> Self {
-        let lane = |_| {
-            Arc::new(Lane {
-                core: Arc::clone(core),
-                classify: Arc::clone(classify),
-            })
-        };
-        Self((0..stripes::count()).map(lane).collect())
-    }
-
-    /// The lane of this thread.
-    pub(super) fn lane(&self) -> &Arc<Lane<C>> {
-        // The number of lanes is a power of two.
-        &self.0[thread_index() & (self.0.len() - 1)]
-    }
-}
+/// What a call needs of its breaker, and what lanes lend.
+pub(super) type Lane<C> = crate::stripes::Lane<Core, C>;
 
 /// A call that was let through, and tells the breaker how it ended. The last type parameter of the body of a response that is judged
 /// at its end.
 #[derive(Debug)]
 pub struct Permit<C> {
-    lane: Arc<Lane<C>>,
+    lane: Held<Lane<C>>,
     generation: u32,
     is_probe: bool,
     /// When the call began to be waited for, if that matters.
@@ -334,7 +307,7 @@ pub struct Permit<C> {
 }
 
 impl<C> Permit<C> {
-    pub(super) const fn new(lane: Arc<Lane<C>>, (generation, is_probe): (u32, bool)) -> Self {
+    pub(super) const fn new(lane: Held<Lane<C>>, (generation, is_probe): (u32, bool)) -> Self {
         Self {
             lane,
             generation,

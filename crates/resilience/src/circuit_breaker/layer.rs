@@ -9,16 +9,15 @@ use tower_layer::Layer;
 
 use super::{
     AtHead, CircuitBreaker, CircuitBreakerHandle, OnError,
-    core::{Core, Lanes},
+    core::{Core, Lane},
     policy::{Policy, Share},
 };
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, stripes::Lanes};
 
 /// Keeps calls from a peer that fails. See the [module](super).
 #[derive(Debug)]
 pub struct CircuitBreakerLayer<C = OnError, M = AtHead, R = Propagate> {
-    core: Arc<Core>,
-    lanes: Arc<Lanes<C>>,
+    lanes: Lanes<Lane<C>>,
     mode: PhantomData<M>,
     reject: R,
 }
@@ -79,10 +78,11 @@ impl Default for CircuitBreakerLayer {
 
 impl<C, M> CircuitBreakerLayer<C, M> {
     fn of(policy: Policy, classify: C) -> Self {
-        let core = Arc::new(Core::new(policy));
         Self {
-            lanes: Arc::new(Lanes::new(&core, &Arc::new(classify))),
-            core,
+            lanes: Lanes::new(&Lane {
+                core: Arc::new(Core::new(policy)),
+                classify: Arc::new(classify),
+            }),
             mode: PhantomData,
             reject: Propagate,
         }
@@ -92,20 +92,19 @@ impl<C, M> CircuitBreakerLayer<C, M> {
 impl<C, M, R> CircuitBreakerLayer<C, M, R> {
     /// Reads the breaker, and overrules it.
     pub fn handle(&self) -> CircuitBreakerHandle {
-        CircuitBreakerHandle::new(Arc::clone(&self.core))
+        CircuitBreakerHandle::new(Arc::clone(&self.lanes.core))
     }
 }
 
 reject_methods!(
-    CircuitBreakerLayer<C, M> { core, lanes, mode },
+    CircuitBreakerLayer<C, M> { lanes, mode },
     "[`Rejection::into_response`](bartizan_core::Rejection::into_response) makes a 503 with `Retry-After`."
 );
 
 impl<C, M, R: Clone> Clone for CircuitBreakerLayer<C, M, R> {
     fn clone(&self) -> Self {
         Self {
-            core: Arc::clone(&self.core),
-            lanes: Arc::clone(&self.lanes),
+            lanes: self.lanes.clone(),
             mode: PhantomData,
             reject: self.reject.clone(),
         }
@@ -116,7 +115,7 @@ impl<S, C, M, R: Clone> Layer<S> for CircuitBreakerLayer<C, M, R> {
     type Service = CircuitBreaker<S, C, M, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CircuitBreaker::new(inner, Arc::clone(&self.lanes), self.reject.clone())
+        CircuitBreaker::new(inner, self.lanes.clone(), self.reject.clone())
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     marker::PhantomData,
     mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -16,13 +15,14 @@ use tower_service::Service;
 
 use super::{
     AtHead,
-    core::{Lanes, Permit},
+    core::{Lane, Permit},
 };
+use crate::stripes::Lanes;
 
 /// Keeps calls from a peer that fails. See the [module](super).
 pub struct CircuitBreaker<S, C, M = AtHead, R = Propagate> {
     inner: S,
-    lanes: Arc<Lanes<C>>,
+    lanes: Lanes<Lane<C>>,
     gate: Gate<C>,
     mode: PhantomData<M>,
     reject: R,
@@ -36,7 +36,7 @@ enum Gate<C> {
 }
 
 impl<S, C, M, R> CircuitBreaker<S, C, M, R> {
-    pub(super) const fn new(inner: S, lanes: Arc<Lanes<C>>, reject: R) -> Self {
+    pub(super) const fn new(inner: S, lanes: Lanes<Lane<C>>, reject: R) -> Self {
         Self {
             inner,
             lanes,
@@ -47,14 +47,13 @@ impl<S, C, M, R> CircuitBreaker<S, C, M, R> {
     }
 
     fn admit(&self) -> Result<Open<C>, super::core::Refusal> {
-        let lane = self.lanes.lane();
-        let pass = lane.core.admit()?;
-        Ok(Open(Some(Permit::new(Arc::clone(lane), pass))))
+        let pass = self.lanes.core.admit()?;
+        Ok(Open(Some(Permit::new(self.lanes.hold(), pass))))
     }
 
     /// Waits at the gate, if there is one. A place that it gets is kept until the call.
     fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.lanes.lane().core.policy().is_gate {
+        if !self.lanes.core.policy().is_gate {
             return Poll::Ready(());
         }
         loop {
@@ -62,7 +61,7 @@ impl<S, C, M, R> CircuitBreaker<S, C, M, R> {
                 // ## Unknown => (Passed | Waiting)
                 Gate::Unknown => {
                     // Subscribed before it is asked, so that no change between the two is missed.
-                    let turns = self.lanes.lane().core.turns();
+                    let turns = self.lanes.core.turns();
                     self.gate = match self.admit() {
                         Ok(open) => Gate::Passed(open),
                         Err(refusal) => Gate::Waiting(Box::pin(turn(turns, refusal.until))),
@@ -97,7 +96,7 @@ impl<S, C, M, R> CircuitBreaker<S, C, M, R> {
                 }
             }
             Err(refusal) => {
-                self.lanes.lane().core.count_rejection();
+                self.lanes.core.count_rejection();
                 State::Rejected {
                     rejection: Some(refusal.into_rejection()),
                 }
@@ -126,11 +125,7 @@ inner_accessors!(CircuitBreaker<S, C, M, R>);
 impl<S: Clone, C, M, R: Clone> Clone for CircuitBreaker<S, C, M, R> {
     fn clone(&self) -> Self {
         // The place that `self` has at the gate is its own.
-        Self::new(
-            self.inner.clone(),
-            Arc::clone(&self.lanes),
-            self.reject.clone(),
-        )
+        Self::new(self.inner.clone(), self.lanes.clone(), self.reject.clone())
     }
 }
 
@@ -138,7 +133,7 @@ impl<S: fmt::Debug, C, M, R> fmt::Debug for CircuitBreaker<S, C, M, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreaker")
             .field("inner", &self.inner)
-            .field("state", &self.lanes.lane().core.state())
+            .field("state", &self.lanes.core.state())
             .finish_non_exhaustive()
     }
 }

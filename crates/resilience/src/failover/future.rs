@@ -19,6 +19,7 @@ use super::{
     report::{Attempt, Exhausted, Report},
     shared::Shared,
 };
+use crate::stripes::Held;
 
 pin_project! {
     /// The response of the first target to answer, or a [`Rejection`] if none does.
@@ -129,7 +130,7 @@ where
 
 /// Where a call has been, and where it can still go.
 pub(super) struct Course<S, Req, P> {
-    shared: Arc<Shared<S, P>>,
+    shared: Held<Arc<Shared<S, P>>>,
     /// Where it began.
     start: usize,
     /// The earlier target that is tried before that, if this call is the one that tries it.
@@ -145,7 +146,7 @@ pub(super) struct Course<S, Req, P> {
 }
 
 impl<S, Req, P> Course<S, Req, P> {
-    pub(super) const fn new(shared: Arc<Shared<S, P>>, start: usize) -> Self {
+    pub(super) const fn new(shared: Held<Arc<Shared<S, P>>>, start: usize) -> Self {
         Self {
             shared,
             start,

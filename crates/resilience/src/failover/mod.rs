@@ -122,8 +122,9 @@ mod shared;
 pub use self::http::{FailoverLayer, FailoverLayerBuilder, HttpPolicy};
 pub use self::{
     future::ResponseFuture,
-    policy::{OnError, Policy},
+    policy::Policy,
     report::{Attempt, Exhausted, Report},
     route::FailoverHandle,
     service::{Failover, FailoverBuilder},
 };
+pub use crate::classify::OnError;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bartizan_core::BoxError;
 
 use super::Report;
+use crate::classify::OnError;
 
 /// What failover has to be told about the calls it makes. Errors need no telling: they all send the call on.
 ///
@@ -33,9 +34,6 @@ pub trait Policy<Req, Res> {
 }
 
 /// Every response is an answer, and every request can be cloned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnError;
-
 impl<Req: Clone, Res> Policy<Req, Res> for OnError {
     fn copy(&self, request: &Req) -> Option<Req> {
         Some(request.clone())

@@ -16,11 +16,12 @@ use super::{
     route::Route,
     shared::{Settings, Shared},
 };
+use crate::stripes::Lanes;
 
 /// Asks its targets in turn until one answers, beginning with the one that answered last. See the [module](super).
 #[derive(Debug)]
 pub struct Failover<S, P, R = Propagate> {
-    shared: Arc<Shared<S, P>>,
+    lanes: Lanes<Arc<Shared<S, P>>>,
     reject: R,
     target: usize,
     service: S,
@@ -61,14 +62,14 @@ impl<S: Clone, P, R> Failover<S, P, R> {
             target,
             service: targets[target].clone(),
             readiness: Readiness::Unknown,
-            shared: Arc::new(Shared::new(route, policy, settings, targets)),
+            lanes: Lanes::new(&Arc::new(Shared::new(route, policy, settings, targets))),
             reject,
         }
     }
 
     /// Reads the current target.
     pub fn handle(&self) -> FailoverHandle {
-        FailoverHandle::new(Arc::clone(&self.shared.route))
+        FailoverHandle::new(Arc::clone(&self.lanes.route))
     }
 
     /// The earlier target that this call is to try first, if it is time for that and the request can be sent once more.
@@ -76,8 +77,8 @@ impl<S: Clone, P, R> Failover<S, P, R> {
     where
         P: Policy<Req, Res>,
     {
-        let route = &self.shared.route;
-        if route.is_probe_due(self.target) && self.shared.policy.copy(request).is_some() {
+        let route = &self.lanes.route;
+        if route.is_probe_due(self.target) && self.lanes.policy.copy(request).is_some() {
             route.claim_probe(self.target)
         } else {
             None
@@ -86,17 +87,17 @@ impl<S: Clone, P, R> Failover<S, P, R> {
 
     fn turn_to(&mut self, target: usize) {
         self.target = target;
-        self.service = self.shared.service(target);
+        self.service = self.lanes.service(target);
         self.readiness = Readiness::Unknown;
     }
 }
 
-reject_methods!(Failover<S, P> { shared, target, service, readiness });
+reject_methods!(Failover<S, P> { lanes, target, service, readiness });
 
 impl<S: Clone, P, R: Clone> Clone for Failover<S, P, R> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            lanes: self.lanes.clone(),
             reject: self.reject.clone(),
             target: self.target,
             service: self.service.clone(),
@@ -121,7 +122,7 @@ where
         if let Readiness::Failed(_) = self.readiness {
             return Poll::Ready(Ok(()));
         }
-        let current = self.shared.route.current();
+        let current = self.lanes.route.current();
         if self.target != current && !matches!(self.readiness, Readiness::Ready) {
             self.turn_to(current);
         }
@@ -134,7 +135,7 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        let mut course = Course::new(Arc::clone(&self.shared), self.target);
+        let mut course = Course::new(self.lanes.hold(), self.target);
         let state = match mem::replace(&mut self.readiness, Readiness::Unknown) {
             Readiness::Failed(error) => {
                 // A service is not used again after its readiness failed.
@@ -145,7 +146,7 @@ where
                 match self.claim_probe::<_, S::Response>(&request) {
                     None => course.call(&mut self.service, request),
                     Some(earlier) => {
-                        let fresh = self.shared.service(self.target);
+                        let fresh = self.lanes.service(self.target);
                         let reserve = mem::replace(&mut self.service, fresh);
                         course.probe(earlier, reserve, request)
                     }

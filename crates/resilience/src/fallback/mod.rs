@@ -94,4 +94,4 @@ pub use self::{
     service::{Fallback, FallbackLayer, ResponseFuture},
     substitute::{AsyncFunction, Failed, Function, OtherFuture, OtherService, Substitute, Value},
 };
-pub use crate::failover::OnError;
+pub use crate::classify::OnError;

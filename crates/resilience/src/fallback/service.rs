@@ -7,12 +7,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bartizan_core::{Classify, Outcome, Verdict};
+use bartizan_core::{Classify, Outcome};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{AsyncFunction, Failed, Function, OnError, OtherService, Substitute, Value};
+use crate::stripes::{Held, Lanes};
 
 /// Answers calls that failed. It has no state of its own. See the [module](super).
 #[derive(Clone, Debug)]
@@ -85,10 +86,10 @@ impl<S, X: Clone, C: Clone> Layer<S> for FallbackLayer<X, C> {
     fn layer(&self, inner: S) -> Self::Service {
         Fallback {
             inner,
-            shared: Arc::new(Shared {
+            lanes: Lanes::new(&Arc::new(Shared {
                 substitute: self.substitute.clone(),
                 classify: self.classify.clone(),
-            }),
+            })),
         }
     }
 }
@@ -97,7 +98,7 @@ impl<S, X: Clone, C: Clone> Layer<S> for FallbackLayer<X, C> {
 #[derive(Clone, Debug)]
 pub struct Fallback<S, X, C = OnError> {
     inner: S,
-    shared: Arc<Shared<X, C>>,
+    lanes: Lanes<Arc<Shared<X, C>>>,
 }
 
 /// Shared so that a value is cloned when it is needed, and not for each call.
@@ -124,9 +125,10 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
+        let shared = self.lanes.hold();
         let kept = Kept {
-            seen: self.shared.classify.request(&request),
-            kept: self.shared.substitute.keep(&request),
+            seen: shared.classify.request(&request),
+            kept: shared.substitute.keep(&request),
             request: std::marker::PhantomData,
         };
         ResponseFuture {
@@ -134,7 +136,7 @@ where
                 response: self.inner.call(request),
                 kept: Some(kept),
             },
-            shared: Arc::clone(&self.shared),
+            shared,
         }
     }
 }
@@ -152,7 +154,7 @@ pin_project! {
     pub struct ResponseFuture<F, G, X, C, K> {
         #[pin]
         state: State<F, G, K>,
-        shared: Arc<Shared<X, C>>,
+        shared: Held<Arc<Shared<X, C>>>,
     }
 }
 
@@ -222,20 +224,5 @@ impl<F, G, X, C, K> fmt::Debug for ResponseFuture<F, G, X, C, K> {
 impl<Req, Seen, K> fmt::Debug for Kept<Req, Seen, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept").finish_non_exhaustive()
-    }
-}
-
-/// Errors are failures, and every response is an answer.
-impl<Req, Res, Err> Classify<Req, Res, Err> for OnError {
-    type Seen = ();
-    type Rest = bartizan_core::IntactBody;
-
-    fn request(&self, _: &Req) -> Self::Seen {}
-
-    fn head(&self, (): Self::Seen, result: Result<&Res, &Err>) -> Verdict {
-        Verdict::Now(match result {
-            Ok(_) => Outcome::Success,
-            Err(_) => Outcome::Failure,
-        })
     }
 }

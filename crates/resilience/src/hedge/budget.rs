@@ -1,8 +1,9 @@
 //! How many second attempts there may be.
 
-use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use super::stripes::Stripes;
+use crate::{
+    stripes::Stripes,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
 
 /// One second attempt, in the fixed-point shares that calls pay in.
 const ONE: u64 = 1 << 20;

@@ -11,10 +11,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    histogram::{Counts, Histogram},
-    stripes::Stripes,
-};
+use super::histogram::{Counts, Histogram};
+use crate::stripes::Stripes;
 
 /// How often a live percentile is computed.
 const REFRESH: Duration = Duration::from_secs(1);

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
 use super::{delay::Delay, service::Shared, state::count};
+use crate::stripes::Held;
 
 pin_project! {
     /// The response of the attempt that succeeds first, or what the last one came to.
@@ -143,7 +144,7 @@ where
 
 /// What one call knows, and what it owes.
 pub(super) struct Course<S, Req, C, Seen> {
-    shared: Arc<Shared<S, C>>,
+    shared: Held<Arc<Shared<S, C>>>,
     /// The request for the second attempt.
     request: Option<Req>,
     /// What the classification keeps of the first.
@@ -158,7 +159,7 @@ pub(super) struct Course<S, Req, C, Seen> {
 }
 
 impl<S, Req, C, Seen> Course<S, Req, C, Seen> {
-    pub(super) const fn new(shared: Arc<Shared<S, C>>, request: Req, seen: Seen) -> Self {
+    pub(super) const fn new(shared: Held<Arc<Shared<S, C>>>, request: Req, seen: Seen) -> Self {
         Self {
             shared,
             request: Some(request),

@@ -117,7 +117,6 @@ mod layer;
 mod policy;
 mod service;
 mod state;
-mod stripes;
 
 #[cfg(feature = "http")]
 pub use self::http::Idempotent;
@@ -128,4 +127,4 @@ pub use self::{
     service::Hedge,
     state::HedgeHandle,
 };
-pub use crate::failover::OnError;
+pub use crate::classify::OnError;

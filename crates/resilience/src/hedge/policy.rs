@@ -1,6 +1,6 @@
 //! Which requests may be sent twice.
 
-use crate::failover::OnError;
+use crate::classify::OnError;
 
 /// Which requests may be sent twice at the same time, and how they are copied. Every `Fn(&Req) -> Option<Req>` is one:
 /// [`Replay::replay`](bartizan_core::Replay::replay) copies whatever can be copied.

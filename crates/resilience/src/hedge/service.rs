@@ -13,13 +13,14 @@ use super::{
     future::{Course, ResponseFuture},
     state::State,
 };
+use crate::stripes::Lanes;
 
 /// Makes a second attempt at calls that take long. See the [module](super).
 #[derive(Debug)]
 pub struct Hedge<S, P, C = OnError> {
     inner: S,
     policy: P,
-    shared: Arc<Shared<S, C>>,
+    lanes: Lanes<Arc<Shared<S, C>>>,
 }
 
 /// What the clones of one service share, and their calls.
@@ -45,13 +46,13 @@ impl<S, P, C> Hedge<S, P, C> {
         Self {
             inner,
             policy,
-            shared: Arc::new(shared),
+            lanes: Lanes::new(&Arc::new(shared)),
         }
     }
 
     /// Reads what the hedges of this layer do.
     pub fn handle(&self) -> HedgeHandle {
-        HedgeHandle::new(Arc::clone(&self.shared.state))
+        HedgeHandle::new(Arc::clone(&self.lanes.state))
     }
 }
 
@@ -62,7 +63,7 @@ impl<S: Clone, P: Clone, C> Clone for Hedge<S, P, C> {
         Self {
             inner: self.inner.clone(),
             policy: self.policy.clone(),
-            shared: Arc::clone(&self.shared),
+            lanes: self.lanes.clone(),
         }
     }
 }
@@ -83,9 +84,10 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let course = self.policy.copy(&request).map(|copy| {
-            self.shared.state.budget.deposit();
-            let seen = self.shared.classify.request(&request);
-            Course::new(Arc::clone(&self.shared), copy, seen)
+            let shared = self.lanes.hold();
+            shared.state.budget.deposit();
+            let seen = shared.classify.request(&request);
+            Course::new(shared, copy, seen)
         });
         ResponseFuture::new(self.inner.call(request), course)
     }

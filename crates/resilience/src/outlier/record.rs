@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::{
+    stripes::Stripes,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::{shared::Shared, state::Tally};
 
@@ -13,13 +16,12 @@ pub(super) struct Core {
     pub(super) shared: Arc<Shared>,
     pub(super) id: u64,
     pub(super) streak: Streak,
-    stripes: Box<[Stripe]>,
+    stripes: Stripes<Counts>,
 }
 
-/// A line of its own for the threads that write to it.
+/// The calls that ended since they were last taken.
 #[derive(Debug, Default)]
-#[repr(align(64))]
-struct Stripe {
+struct Counts {
     successes: AtomicU64,
     failures: AtomicU64,
 }
@@ -39,20 +41,14 @@ impl Core {
             shared,
             id,
             streak: Streak::new(),
-            stripes: (0..crate::stripes::count())
-                .map(|_| Stripe::default())
-                .collect(),
+            stripes: Stripes::new(Counts::default),
         }
-    }
-
-    pub(super) fn stripes(&self) -> usize {
-        self.stripes.len()
     }
 
     /// Takes what was counted since it was last taken.
     pub(super) fn drain(&self) -> Tally {
         let mut tally = Tally::default();
-        for stripe in &self.stripes {
+        for stripe in self.stripes.iter() {
             tally.successes += stripe.successes.swap(0, Ordering::Relaxed);
             tally.failures += stripe.failures.swap(0, Ordering::Relaxed);
         }
@@ -60,13 +56,11 @@ impl Core {
     }
 
     /// A call of that generation succeeded.
-    pub(super) fn succeeded(&self, stripe: usize, generation: u32) {
+    pub(super) fn succeeded(&self, generation: u32) {
         if !self.streak.succeeded(generation) {
             return;
         }
-        let before = self.stripes[stripe]
-            .successes
-            .fetch_add(1, Ordering::Relaxed);
+        let before = self.stripes.own().successes.fetch_add(1, Ordering::Relaxed);
         // The clock costs more than all the rest, and a sweep can wait for a few calls.
         if before % LOOK_EVERY == 0 {
             self.shared.look();
@@ -74,7 +68,7 @@ impl Core {
     }
 
     /// A call of that generation failed.
-    pub(super) fn failed(&self, stripe: usize, generation: u32) {
+    pub(super) fn failed(&self, generation: u32) {
         // First, so that the failure counts in the interval in which it came.
         self.shared.look();
         let limit = self.shared.policy.consecutive_failures;
@@ -82,9 +76,7 @@ impl Core {
         if run == Run::Stale {
             return;
         }
-        self.stripes[stripe]
-            .failures
-            .fetch_add(1, Ordering::Relaxed);
+        self.stripes.own().failures.fetch_add(1, Ordering::Relaxed);
         if run == Run::Full {
             self.shared.failed_in_a_row(self.id, generation);
         }
@@ -173,15 +165,8 @@ impl Streak {
     }
 }
 
-/// The way of one thread's calls to one endpoint: what a call has to hold on to, behind a count that only this stripe's threads
-/// write.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct Lane<C> {
-    pub(super) core: Arc<Core>,
-    pub(super) stripe: usize,
-    pub(super) classify: Arc<C>,
-}
+/// What a call needs of its endpoint, and what lanes lend.
+pub(super) type Lane<C> = crate::stripes::Lane<Core, C>;
 
 #[cfg(all(test, not(bartizan_loom)))]
 mod tests {

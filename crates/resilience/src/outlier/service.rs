@@ -13,29 +13,29 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::{layer::Lanes, record::Lane};
-use crate::classify::AtHead;
+use super::{layer::Post, record::Lane};
+use crate::{classify::AtHead, stripes::Held};
 
 /// Tells the detector how the calls to one endpoint end. See the [module](super).
 #[derive(Debug)]
 pub struct Outlier<S, C, M = AtHead> {
     inner: S,
-    lanes: Arc<Lanes<C>>,
+    post: Arc<Post<C>>,
     mode: PhantomData<M>,
 }
 
 impl<S, C, M> Outlier<S, C, M> {
-    pub(super) const fn new(inner: S, lanes: Arc<Lanes<C>>) -> Self {
+    pub(super) const fn new(inner: S, post: Arc<Post<C>>) -> Self {
         Self {
             inner,
-            lanes,
+            post,
             mode: PhantomData,
         }
     }
 
     /// Somebody has to notice that an endpoint's time is up, and while all are ejected there may be no calls to do so.
     fn look(&self) {
-        self.lanes.core().shared.look_if_ejected();
+        self.post.lanes.core.shared.look_if_ejected();
     }
 
     fn start<Req>(&mut self, request: Req) -> ResponseFuture<S::Future, Req, C::Seen, C, M>
@@ -43,7 +43,7 @@ impl<S, C, M> Outlier<S, C, M> {
         S: Service<Req>,
         C: Classify<Req, S::Response, S::Error>,
     {
-        let report = Report::new(Arc::clone(self.lanes.lane()));
+        let report = Report::new(self.post.lanes.hold());
         let seen = report.lane.classify.request(&request);
         ResponseFuture {
             call: Some((seen, Open(Some(report)))),
@@ -59,7 +59,7 @@ impl<S: Clone, C, M> Clone for Outlier<S, C, M> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            lanes: Arc::clone(&self.lanes),
+            post: Arc::clone(&self.post),
             mode: PhantomData,
         }
     }
@@ -123,14 +123,14 @@ where
 /// Where the outcome of one call goes. The last type parameter of the body of a response that is judged at its end.
 #[derive(Debug)]
 pub struct Report<C> {
-    lane: Arc<Lane<C>>,
+    lane: Held<Lane<C>>,
     generation: u32,
     /// Only if it matters how long a call took that was dropped.
     started: Option<Instant>,
 }
 
 impl<C> Report<C> {
-    fn new(lane: Arc<Lane<C>>) -> Self {
+    fn new(lane: Held<Lane<C>>) -> Self {
         Self {
             generation: lane.core.streak.generation(),
             started: (lane.core.shared.policy.cancelled_after).map(|_| Instant::now()),
@@ -141,17 +141,17 @@ impl<C> Report<C> {
 
 impl<C> OnComplete for Report<C> {
     fn on_complete(self, outcome: Outcome) {
-        let Lane { core, stripe, .. } = &*self.lane;
+        let core = &self.lane.core;
         match outcome {
             Outcome::Success | Outcome::Throttled { .. } => {
-                core.succeeded(*stripe, self.generation);
+                core.succeeded(self.generation);
             }
-            Outcome::Failure => core.failed(*stripe, self.generation),
+            Outcome::Failure => core.failed(self.generation),
             Outcome::Cancelled => {
                 let limit = core.shared.policy.cancelled_after;
                 let is_overdue = |started: Instant| Some(started.elapsed()) >= limit;
                 if self.started.is_some_and(is_overdue) {
-                    core.failed(*stripe, self.generation);
+                    core.failed(self.generation);
                 }
             }
             // Of outcomes that are not known yet, nothing is known to be bad.

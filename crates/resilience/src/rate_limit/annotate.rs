@@ -31,20 +31,23 @@ mod http {
     const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
     const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-    /// What `.headers()` of a layer sets: the fields `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers-10,
+    /// What `.headers()` of a layer sets: the fields `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers-11,
     /// on every response that was limited, and `Retry-After` (RFC 9110 section 10.2.3) on those that were refused.
     ///
     /// ```text
     /// RateLimit-Policy: "default";q=100;w=60
-    /// RateLimit: "default";r=42;t=35
+    /// RateLimit: "default";r=42;t=1
     /// ```
     ///
     /// `q` and `w` are the limit and its period in seconds; `w` is left out if they are not whole. `r` is how many calls could come at
-    /// once, and `t` after how many seconds, rounded up, the quota is full if none does. What another limit wrote is kept; the fields
-    /// are lists, and the names tell the entries apart. Each response costs an allocation.
+    /// once, and `t` is the time within which there can be no more than those: the seconds, rounded up, until one more could come. The
+    /// quota comes back bit by bit, so this is short, and on a response that was refused it is what `Retry-After` says, which the draft
+    /// wants to be no earlier. What another limit wrote is kept; the fields are lists, and the names tell the entries apart. Each
+    /// response costs an allocation.
     #[derive(Clone, Debug)]
     pub struct RateLimitHeaders {
         name: Arc<str>,
+        quota: Quota,
         policy: HeaderValue,
     }
 
@@ -57,8 +60,18 @@ mod http {
             }
             Self {
                 name: name.into(),
+                quota: *quota,
                 policy: HeaderValue::try_from(policy).expect("printable ASCII"),
             }
+        }
+
+        /// Until one more could come than could come now.
+        fn more_after(&self, decision: &Decision) -> Duration {
+            decision.retry_after().unwrap_or_else(|| {
+                let used = self.quota.burst().saturating_sub(decision.remaining());
+                let others = self.quota.interval().saturating_mul(used.saturating_sub(1));
+                decision.full_after().saturating_sub(others)
+            })
         }
     }
 
@@ -68,7 +81,7 @@ mod http {
                 "\"{}\";r={};t={}",
                 self.name,
                 decision.remaining(),
-                ceil_seconds(decision.full_after()),
+                ceil_seconds(self.more_after(decision)),
             );
             let headers = response.headers_mut();
             headers.append(RATE_LIMIT_POLICY, self.policy.clone());

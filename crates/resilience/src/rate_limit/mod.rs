@@ -15,7 +15,7 @@
 //! # State
 //!
 //! A quota belongs to the layer: all services that one layer makes, and all their clones, share it.
-//! [`RateLimitLayer::handle`] reads it.
+//! [`RateLimitLayer::handle`] reads it. It is one word, which every call moves on: threads that share a quota take turns at it.
 //!
 //! Per key, the quotas are in a map in shards, each behind a lock of its own. A key whose quota is full is like one that never
 //! called, so it is forgotten as new keys come. There are never more than [`max_keys`](RateLimitBuilder::max_keys). When as many are

@@ -16,6 +16,7 @@ use super::{
     Attempts, GaveUp, Judgement, Policy, Resend,
     service::{Common, Shared},
 };
+use crate::stripes::Held;
 
 type Sent<P, Req> = <P as Resend<Req>>::Sent;
 type Kept<P, Req> = <P as Resend<Req>>::Kept;
@@ -56,7 +57,7 @@ where
     S: Service<Sent<P, Req>>,
 {
     /// Makes the first attempt, through a `service` that is ready.
-    pub(super) fn new(shared: Arc<Shared<S, P>>, service: &mut S, request: Req) -> Self {
+    pub(super) fn new(shared: Held<Arc<Shared<S, P>>>, service: &mut S, request: Req) -> Self {
         let common = &shared.common;
         let (request, kept) = common.policy.keep(request);
         let seen = common.policy.request(&request);
@@ -155,7 +156,7 @@ where
 
 /// Where a call stands, and what it needs to go on.
 struct Course<S, P, Q, K, N> {
-    shared: Arc<Shared<S, P>>,
+    shared: Held<Arc<Shared<S, P>>>,
     kept: K,
     /// `None` once the attempt was judged.
     seen: Option<N>,

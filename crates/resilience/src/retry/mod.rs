@@ -137,7 +137,8 @@ pub use self::{
 };
 pub use self::{
     future::ResponseFuture,
-    policy::{Judgement, OnError, OnOutcome, Policy, Resend},
+    policy::{Judgement, OnOutcome, Policy, Resend},
     report::{Attempts, GaveUp, RetryHandle},
     service::{Retry, RetryLayer, RetryLayerBuilder},
 };
+pub use crate::classify::OnError;

@@ -6,6 +6,7 @@ use bartizan_core::{Classify, Outcome};
 use tokio::time::Instant;
 
 use super::{Attempts, GaveUp};
+use crate::classify::OnError;
 
 /// How a request is sent more than once.
 ///
@@ -92,10 +93,7 @@ impl From<Outcome> for Judgement {
     }
 }
 
-/// Every error is tried again, every response is an answer, and every request can be cloned, and repeated without harm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnError;
-
+/// Every request can be cloned, and repeated without harm.
 impl<Req: Clone> Resend<Req> for OnError {
     type Sent = Req;
     type Kept = Req;
@@ -109,6 +107,7 @@ impl<Req: Clone> Resend<Req> for OnError {
     }
 }
 
+/// Every error is tried again, and every response is an answer.
 impl<Req: Clone, Res, Err> Policy<Req, Res, Err> for OnError {
     type Seen = ();
     type Drain = Ready<()>;

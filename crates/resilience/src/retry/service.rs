@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Policy, Resend, RetryHandle, future::ResponseFuture, report::Counters};
-use crate::{backoff::Backoff, budget::Budget};
+use crate::{backoff::Backoff, budget::Budget, stripes::Lanes};
 
 /// What all services of one layer share.
 #[derive(Debug)]
@@ -93,10 +93,10 @@ impl<S: Clone, P> Layer<S> for RetryLayer<P> {
 
     fn layer(&self, inner: S) -> Self::Service {
         Retry {
-            shared: Arc::new(Shared {
+            lanes: Lanes::new(&Arc::new(Shared {
                 common: Arc::clone(&self.common),
                 spare: Mutex::new(inner.clone()),
-            }),
+            })),
             inner,
         }
     }
@@ -189,7 +189,7 @@ impl<P> RetryLayerBuilder<P> {
 #[derive(Debug)]
 pub struct Retry<S, P> {
     inner: S,
-    shared: Arc<Shared<S, P>>,
+    lanes: Lanes<Arc<Shared<S, P>>>,
 }
 
 inner_accessors!(Retry<S, P>);
@@ -197,7 +197,7 @@ inner_accessors!(Retry<S, P>);
 impl<S, P> Retry<S, P> {
     /// Reads what became of the calls of all services of the layer that made this one.
     pub fn handle(&self) -> RetryHandle {
-        RetryHandle::new(Arc::clone(&self.shared.common.counters))
+        RetryHandle::new(Arc::clone(&self.lanes.common.counters))
     }
 }
 
@@ -206,7 +206,7 @@ impl<S: Clone, P> Clone for Retry<S, P> {
         Self {
             // A clone of what is ready is not: that is the inner service's to see to.
             inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
+            lanes: self.lanes.clone(),
         }
     }
 }
@@ -230,6 +230,6 @@ where
     }
 
     fn call(&mut self, request: Req) -> Self::Future {
-        ResponseFuture::new(Arc::clone(&self.shared), &mut self.inner, request)
+        ResponseFuture::new(self.lanes.hold(), &mut self.inner, request)
     }
 }

@@ -1,12 +1,12 @@
 //! The layer, its builder and its handle.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bartizan_core::{ConfigError, Propagate};
 use tokio::time::Instant;
 use tower_layer::Layer;
 
-use super::{codel::Codel, places::Places, service::Shed};
+use super::{codel::Codel, places::Door, service::Shed};
 
 /// More than any process has calls, and little enough to count in a word that keeps a bit for itself.
 const MOST_PLACES: usize = 1 << 30;
@@ -15,7 +15,7 @@ const MOST_PLACES: usize = 1 << 30;
 /// [module](super).
 #[derive(Clone, Debug)]
 pub struct ShedLayer<R = Propagate> {
-    places: Arc<Places>,
+    places: Door,
     reject: R,
 }
 
@@ -47,7 +47,7 @@ impl<R> ShedLayer<R> {
     /// Reads the places and the queue, which all services of this layer share.
     pub fn handle(&self) -> ShedHandle {
         ShedHandle {
-            places: Arc::clone(&self.places),
+            places: self.places.clone(),
         }
     }
 }
@@ -61,7 +61,7 @@ impl<S, R: Clone> Layer<S> for ShedLayer<R> {
     type Service = Shed<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Shed::new(inner, Arc::clone(&self.places), self.reject.clone())
+        Shed::new(inner, self.places.clone(), self.reject.clone())
     }
 }
 
@@ -122,7 +122,7 @@ impl ShedLayerBuilder {
         }
         let codel = Codel::new(self.target, self.interval);
         Ok(ShedLayer {
-            places: Arc::new(Places::new(self.concurrency, self.queue, codel)),
+            places: Door::new(self.concurrency, self.queue, codel),
             reject: Propagate,
         })
     }
@@ -131,7 +131,7 @@ impl ShedLayerBuilder {
 /// Reads the places and the queue of a [`ShedLayer`], from anywhere. What concerns the queue costs a short lock.
 #[derive(Clone, Debug)]
 pub struct ShedHandle {
-    places: Arc<Places>,
+    places: Door,
 }
 
 impl ShedHandle {

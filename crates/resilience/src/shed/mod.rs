@@ -22,7 +22,7 @@
 //! # State
 //!
 //! The places and the queue belong to the layer: all services that one layer makes, and all their clones, share them, and
-//! [`ShedHandle`] reads them.
+//! [`ShedHandle`] reads them. Free places are counted in one word for all threads, as a limit on all of them has to be.
 //!
 //! # Readiness and cancellation
 //!

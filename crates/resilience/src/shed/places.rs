@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 use std::{
     mem,
+    ops::Deref,
     sync::{Arc, PoisonError},
     task::Waker,
     time::Duration,
@@ -17,7 +18,10 @@ use super::{
     codel::Codel,
     queue::{Queue, Settled},
 };
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::{
+    stripes::{Held, Lanes},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// The lowest bit of the word: somebody is in the queue, so places go there.
 const QUEUED: usize = 1;
@@ -55,7 +59,7 @@ pub(super) enum Progress {
 
 /// A place. Dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Place(Arc<Places>);
+pub(super) struct Place(Held<Arc<Places>>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -66,12 +70,77 @@ impl Drop for Place {
 /// A stand in the queue. Dropping it leaves the queue, and gives back a place that was granted meanwhile.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    places: Arc<Places>,
+    places: Held<Arc<Places>>,
     number: u64,
 }
 
-impl Places {
+/// The way to the places, for whoever wants one. Clones lead to the same.
+#[derive(Clone, Debug)]
+pub(super) struct Door(Lanes<Arc<Places>>);
+
+impl Door {
     pub(super) fn new(count: usize, queue_limit: usize, codel: Codel) -> Self {
+        Self(Lanes::new(&Arc::new(Places::new(
+            count,
+            queue_limit,
+            codel,
+        ))))
+    }
+
+    /// Takes a place if one is free and nobody waits for it.
+    pub(super) fn try_take(&self) -> Option<Place> {
+        self.0.try_take().then(|| Place(self.0.hold()))
+    }
+
+    /// Takes a place, or a stand in the queue.
+    pub(super) fn admit(&self, now: Instant, waker: &Waker) -> Admission {
+        if let Some(place) = self.try_take() {
+            return Admission::Placed(place);
+        }
+        // Before the lock, as it is somebody else's code that runs.
+        let waker = waker.clone();
+        let mut evicted = None;
+        let admission = {
+            let mut queue = self.0.queue();
+            if queue.waiting.len() >= self.0.queue_limit {
+                // In an overload the one who came last is the one who still has time.
+                evicted = queue.evict(now);
+                if evicted.is_none() {
+                    queue.shed += 1;
+                    // A place that came free just now is for the next.
+                    return Admission::QueueFull;
+                }
+            }
+            if self.0.mark_queued() {
+                let limit = queue.codel.longest_wait(now);
+                Admission::Waiting {
+                    ticket: Ticket {
+                        places: self.0.hold(),
+                        number: queue.enter(now, waker),
+                    },
+                    limit,
+                }
+            } else {
+                Admission::Placed(Place(self.0.hold()))
+            }
+        };
+        if let Some(waker) = evicted {
+            waker.wake();
+        }
+        admission
+    }
+}
+
+impl Deref for Door {
+    type Target = Places;
+
+    fn deref(&self) -> &Places {
+        &self.0
+    }
+}
+
+impl Places {
+    fn new(count: usize, queue_limit: usize, codel: Codel) -> Self {
         Self {
             word: AtomicUsize::new(count * PLACE),
             count,
@@ -90,8 +159,8 @@ impl Places {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place if one is free and nobody waits for it.
-    pub(super) fn try_take(self: &Arc<Self>) -> Option<Place> {
+    /// Takes a place off the word, if one is free and nobody waits for it.
+    fn try_take(&self) -> bool {
         let mut word = self.word.load(Ordering::Relaxed);
         while word >= PLACE && word & QUEUED == 0 {
             // Acquire, for what the one who gave it back did before.
@@ -101,49 +170,11 @@ impl Places {
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return Some(Place(Arc::clone(self))),
+                Ok(_) => return true,
                 Err(actual) => word = actual,
             }
         }
-        None
-    }
-
-    /// Takes a place, or a stand in the queue.
-    pub(super) fn admit(self: &Arc<Self>, now: Instant, waker: &Waker) -> Admission {
-        if let Some(place) = self.try_take() {
-            return Admission::Placed(place);
-        }
-        // Before the lock, as it is somebody else's code that runs.
-        let waker = waker.clone();
-        let mut evicted = None;
-        let admission = {
-            let mut queue = self.queue();
-            if queue.waiting.len() >= self.queue_limit {
-                // In an overload the one who came last is the one who still has time.
-                evicted = queue.evict(now);
-                if evicted.is_none() {
-                    queue.shed += 1;
-                    // A place that came free just now is for the next.
-                    return Admission::QueueFull;
-                }
-            }
-            if self.mark_queued() {
-                let limit = queue.codel.longest_wait(now);
-                Admission::Waiting {
-                    ticket: Ticket {
-                        places: Arc::clone(self),
-                        number: queue.enter(now, waker),
-                    },
-                    limit,
-                }
-            } else {
-                Admission::Placed(Place(Arc::clone(self)))
-            }
-        };
-        if let Some(waker) = evicted {
-            waker.wake();
-        }
-        admission
+        false
     }
 
     /// Says that somebody waits; or takes a place, if one came free meanwhile. The queue is locked.
@@ -226,7 +257,7 @@ impl Ticket {
             return Progress::Waiting;
         }
         match queue.settled.remove(&self.number) {
-            Some(Settled::Granted) => Progress::Placed(Place(Arc::clone(&self.places))),
+            Some(Settled::Granted) => Progress::Placed(Place(self.places.clone())),
             Some(Settled::Shed { waited }) => Progress::Shed { waited },
             // It was told before.
             None => Progress::Waiting,
@@ -272,12 +303,12 @@ mod tests {
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
 
-    fn places(count: usize, queue_limit: usize) -> Arc<Places> {
+    fn places(count: usize, queue_limit: usize) -> Door {
         let codel = Codel::new(MS(5), MS(100));
-        Arc::new(Places::new(count, queue_limit, codel))
+        Door::new(count, queue_limit, codel)
     }
 
-    fn wait(places: &Arc<Places>) -> Ticket {
+    fn wait(places: &Door) -> Ticket {
         match places.admit(Instant::now(), Waker::noop()) {
             Admission::Waiting { ticket, .. } => ticket,
             other => panic!("{other:?}"),
@@ -392,9 +423,9 @@ mod loom_tests {
 
     use super::*;
 
-    fn places(count: usize) -> Arc<Places> {
+    fn places(count: usize) -> Door {
         let codel = Codel::new(Duration::from_secs(5), Duration::from_secs(100));
-        Arc::new(Places::new(count, 9, codel))
+        Door::new(count, 9, codel)
     }
 
     /// Whoever waits when the last place is given back gets it.
@@ -438,7 +469,7 @@ mod loom_tests {
     fn loom_nobody_gets_a_place_that_is_taken() {
         loom::model(|| {
             let places = places(1);
-            let other = Arc::clone(&places);
+            let other = places.clone();
             let taker = thread::spawn(move || other.try_take());
             let mine = places.try_take();
             let theirs = taker.join().expect("no panic");

@@ -4,7 +4,6 @@ use std::{
     error::Error,
     fmt, mem,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,13 +13,13 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tower_service::Service;
 
-use super::places::{Admission, Place, Places, Progress, Ticket};
+use super::places::{Admission, Door, Place, Progress, Ticket};
 
 /// Limits how many calls run at once, and sheds those that wait for too long. See the [module](super).
 #[derive(Debug)]
 pub struct Shed<S, R = Propagate> {
     inner: S,
-    places: Arc<Places>,
+    places: Door,
     reject: R,
     state: State,
 }
@@ -34,7 +33,7 @@ enum State {
 }
 
 impl<S, R> Shed<S, R> {
-    pub(super) const fn new(inner: S, places: Arc<Places>, reject: R) -> Self {
+    pub(super) const fn new(inner: S, places: Door, reject: R) -> Self {
         Self {
             inner,
             places,
@@ -92,7 +91,7 @@ impl<S: Clone, R: Clone> Clone for Shed<S, R> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            places: Arc::clone(&self.places),
+            places: self.places.clone(),
             reject: self.reject.clone(),
             // The place of `self`, or its stand in the queue, is its own.
             state: State::Idle,

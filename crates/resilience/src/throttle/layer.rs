@@ -10,7 +10,7 @@ use super::{
     service::Throttle,
     state::{Settings, State},
 };
-use crate::random::Random;
+use crate::{random::Random, stripes::Lanes};
 
 /// What all services of one layer share.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Shared<C> {
 
 /// Holds calls back from a peer that accepts too few of them. All its services share the counts. See the [module](super).
 pub struct ThrottleLayer<C = HttpClassify, R = Propagate> {
-    shared: Arc<Shared<C>>,
+    lanes: Lanes<Arc<Shared<C>>>,
     reject: R,
 }
 
@@ -53,20 +53,20 @@ impl<C, R> ThrottleLayer<C, R> {
     /// Reads the counts, which all services of this layer share.
     pub fn handle(&self) -> ThrottleHandle {
         ThrottleHandle {
-            state: Arc::clone(&self.shared.state),
+            state: Arc::clone(&self.lanes.state),
         }
     }
 }
 
 reject_methods!(
-    ThrottleLayer<C> { shared },
+    ThrottleLayer<C> { lanes },
     "[`Rejection::into_response`](bartizan_core::Rejection::into_response) makes a 503 with problem details."
 );
 
 impl<C, R: Clone> Clone for ThrottleLayer<C, R> {
     fn clone(&self) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            lanes: self.lanes.clone(),
             reject: self.reject.clone(),
         }
     }
@@ -75,7 +75,7 @@ impl<C, R: Clone> Clone for ThrottleLayer<C, R> {
 impl<C, R: fmt::Debug> fmt::Debug for ThrottleLayer<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThrottleLayer")
-            .field("state", &self.shared.state)
+            .field("state", &self.lanes.state)
             .field("reject", &self.reject)
             .finish_non_exhaustive()
     }
@@ -85,7 +85,7 @@ impl<S, C, R: Clone> Layer<S> for ThrottleLayer<C, R> {
     type Service = Throttle<S, C, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Throttle::new(inner, Arc::clone(&self.shared), self.reject.clone())
+        Throttle::new(inner, self.lanes.clone(), self.reject.clone())
     }
 }
 
@@ -170,10 +170,10 @@ impl<C> ThrottleLayerBuilder<C> {
 
     fn layer(classify: C, settings: Settings, random: Random) -> ThrottleLayer<C> {
         ThrottleLayer {
-            shared: Arc::new(Shared {
+            lanes: Lanes::new(&Arc::new(Shared {
                 classify,
                 state: Arc::new(State::new(settings, random)),
-            }),
+            })),
             reject: Propagate,
         }
     }

@@ -15,32 +15,33 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::layer::Shared;
+use crate::stripes::{Held, Lanes};
 
 /// Holds calls back from a peer that accepts too few of them. See the [module](super).
 pub struct Throttle<S, C, R = Propagate> {
     inner: S,
-    shared: Arc<Shared<C>>,
+    lanes: Lanes<Arc<Shared<C>>>,
     reject: R,
 }
 
 impl<S, C, R> Throttle<S, C, R> {
-    pub(super) const fn new(inner: S, shared: Arc<Shared<C>>, reject: R) -> Self {
+    pub(super) const fn new(inner: S, lanes: Lanes<Arc<Shared<C>>>, reject: R) -> Self {
         Self {
             inner,
-            shared,
+            lanes,
             reject,
         }
     }
 }
 
-reject_methods!(Throttle<S, C> { inner, shared });
+reject_methods!(Throttle<S, C> { inner, lanes });
 inner_accessors!(Throttle<S, C, R>);
 
 impl<S: Clone, C, R: Clone> Clone for Throttle<S, C, R> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
+            lanes: self.lanes.clone(),
             reject: self.reject.clone(),
         }
     }
@@ -50,7 +51,7 @@ impl<S: fmt::Debug, C, R> fmt::Debug for Throttle<S, C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Throttle")
             .field("inner", &self.inner)
-            .field("state", &self.shared.state)
+            .field("state", &self.lanes.state)
             .finish_non_exhaustive()
     }
 }
@@ -73,18 +74,21 @@ where
 
     fn call(&mut self, request: Req) -> Self::Future {
         let now = Instant::now();
-        let answer = match self.shared.state.holds_back(now) {
+        let answer = match self.lanes.state.holds_back(now) {
             Some(chance) => Answer::HeldBack {
                 held_back: HeldBack { chance },
             },
-            None => Answer::Calling {
-                count: Count {
-                    seen: Some(self.shared.classify.request(&request)),
-                    called: now,
-                    shared: Arc::clone(&self.shared),
-                },
-                response: self.inner.call(request),
-            },
+            None => {
+                let shared = self.lanes.hold();
+                Answer::Calling {
+                    count: Count {
+                        seen: Some(shared.classify.request(&request)),
+                        called: now,
+                        shared,
+                    },
+                    response: self.inner.call(request),
+                }
+            }
         };
         ResponseFuture {
             answer,
@@ -99,7 +103,7 @@ struct Count<T, C> {
     /// Until the head is there.
     seen: Option<T>,
     called: Instant,
-    shared: Arc<Shared<C>>,
+    shared: Held<Arc<Shared<C>>>,
 }
 
 impl<T, C> Count<T, C> {

@@ -8,12 +8,16 @@ use std::{
 };
 
 use bartizan_core::{Body, BoxError};
+#[cfg(feature = "http")]
+use bartizan_resilience::failover::FailoverLayer;
 use bartizan_resilience::{
-    failover::{Failover, FailoverLayer, OnError},
+    failover::{Failover, OnError},
     timeout::TimeoutLayer,
 };
 use bartizan_testing::allocations;
-use http::{HeaderValue, Request, Response};
+use http::Response;
+#[cfg(feature = "http")]
+use http::{HeaderValue, Request};
 use tower::{Layer, Service};
 
 /// Answers at once, and never allocates.

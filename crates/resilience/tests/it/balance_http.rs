@@ -1,5 +1,3 @@
-#![cfg(feature = "http")]
-
 use std::{convert::Infallible, time::Duration};
 
 use bartizan_core::{Body, BoxError, Rejection, StatusSet, find};

@@ -3,17 +3,22 @@
 mod adaptive_limit;
 mod allocations;
 mod balance;
+#[cfg(feature = "http")]
 mod balance_http;
 mod balance_sim;
+#[cfg(feature = "http")]
 mod body_timeout;
 mod budget;
 mod bulkhead;
 mod chaos;
 mod circuit_breaker;
 mod coalesce;
+#[cfg(feature = "http")]
 mod deadline;
+#[cfg(feature = "http")]
 mod fail_back;
 mod failover;
+#[cfg(feature = "http")]
 mod failover_http;
 mod fallback;
 mod health;

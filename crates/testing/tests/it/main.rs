@@ -4,7 +4,12 @@
 mod allocations;
 mod body;
 mod clock;
+mod fault;
+mod http2;
+mod mock;
 mod probe;
+mod proxy;
+mod record;
 mod right;
 mod server;
 mod wrong;

@@ -327,6 +327,8 @@ where
             return Err(Refused::QueueFull);
         }
         self.counts.waited += 1;
+        // Equal to the one before, and perhaps more patient: dials are made as those want who wait for them.
+        self.origins[origin].key = key.clone();
         let serial = self.next_serial();
         let at = self.waiters.insert(Waiter {
             origin,
