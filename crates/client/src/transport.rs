@@ -11,9 +11,8 @@ use tower_service::Service;
 
 use crate::{
     Error, Timeouts,
-    legacy_connect::Connector,
-    pool::{Pool, PoolBuilder, PoolFuture, ResponseBody},
-    resolve::Resolver,
+    connect::{Connector, SocketOptions},
+    pool::{Config, Pool, PoolBuilder, PoolFuture, ResponseBody},
 };
 
 /// Sends requests over TCP, and keeps the connections for the next ones. The innermost service of a client stack.
@@ -23,9 +22,8 @@ use crate::{
 ///
 /// # Connections
 ///
-/// A [`Pool`] over TCP: see [`pool`](crate::pool) for how connections are made, shared and given up. Names are resolved by the
-/// system, except that `localhost` and names below it are this machine, and those below `.invalid` fail at once (RFC 6761). Of
-/// several addresses the first that answers wins: the other family is tried 300 ms after the first (happy eyeballs, RFC 8305).
+/// A [`Pool`] over a [`Connector`], each with its defaults: see [`pool`](crate::pool) for how connections are kept and shared, and
+/// the connector for how they are made. For other parts, give a [`Pool`] a connector of your own.
 ///
 /// # Readiness and cancellation
 ///
@@ -36,9 +34,9 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Error`]. [`is_builder`](Error::is_builder) for what cannot be sent: a URI without scheme and host, one with user information
-/// (RFC 9110 section 4.2.4), and `https`, since this transport has no TLS. The error of a request body that fails is among the
-/// sources.
+/// [`Error`]. [`is_builder`](Error::is_builder) for what cannot be sent: a URI without scheme and host, or one with user information
+/// (RFC 9110 section 4.2.4). [`is_tls`](Error::is_tls) for `https`, since this transport has no TLS. The error of a request body that
+/// fails is among the sources.
 ///
 /// # Examples
 ///
@@ -91,7 +89,9 @@ pub struct Transport {
 impl Transport {
     /// A transport with every default of [`TransportBuilder`].
     pub fn new() -> Self {
-        Self::builder().build().expect("the defaults are valid")
+        Self {
+            pool: Pool::of(Config::default(), Connector::new()),
+        }
     }
 
     /// Changes some of the defaults.
@@ -169,7 +169,6 @@ pub enum Protocol {
 #[derive(Clone, Debug)]
 pub struct TransportBuilder {
     pool: PoolBuilder,
-    connect_timeout: Option<Duration>,
     nodelay: bool,
 }
 
@@ -177,25 +176,25 @@ impl TransportBuilder {
     fn new() -> Self {
         Self {
             pool: PoolBuilder::new(),
-            connect_timeout: Timeouts::new().connect,
             nodelay: true,
         }
     }
 
-    /// Sets how long a connection may take: the name lookup, and TCP to all of the host's addresses together.
+    /// Sets how long a connection may take: so long for the name lookup, and so long for TCP to all of the host's addresses together.
     ///
     /// Default: 5 s. That leaves room for two lost packets, which TCP sends again after 1 s and 2 s more, and is well below what
     /// a caller waits for.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
+        let timeouts = self.pool.timeouts_mut();
+        timeouts.resolve = Some(timeout);
+        timeouts.connect = Some(timeout);
         self
     }
 
-    /// Sets how long each phase may take, that for connecting included. Default: [`Timeouts::new`].
+    /// Sets how long each phase may take, those of connecting included. Default: [`Timeouts::new`].
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.connect_timeout = timeouts.connect;
         self.pool = self.pool.timeouts(timeouts);
         self
     }
@@ -232,8 +231,8 @@ impl TransportBuilder {
         self
     }
 
-    /// Sets everything about connections that are there: limits, waiting, retirement. Replaces what was set before of the idle
-    /// timeout, the idle limit, the protocol, and the timeouts other than that for connecting.
+    /// Sets everything about connections that are there: limits, waiting, retirement. Replaces what was set before of all but
+    /// `TCP_NODELAY`.
     #[must_use]
     pub fn pool(mut self, pool: PoolBuilder) -> Self {
         self.pool = pool;
@@ -245,14 +244,14 @@ impl TransportBuilder {
     /// # Errors
     ///
     /// If a timeout is zero, or a limit that must not be.
-    pub fn build(self) -> Result<Transport, ConfigError> {
-        if self
-            .connect_timeout
-            .is_some_and(|timeout| timeout.is_zero())
-        {
+    pub fn build(mut self) -> Result<Transport, ConfigError> {
+        let timeouts = self.pool.timeouts_mut();
+        if timeouts.connect.is_some_and(|timeout| timeout.is_zero()) {
             return Err(ConfigError::new("connect_timeout", "0ns", "more than zero"));
         }
-        let connector = Connector::new(Resolver::new(), self.connect_timeout, self.nodelay);
+        let connector = Connector::builder()
+            .socket_options(SocketOptions::new().nodelay(self.nodelay))
+            .build();
         Ok(Transport {
             pool: self.pool.build(connector)?,
         })

@@ -12,7 +12,7 @@ use std::{
 use bartizan_core::{Body, find};
 use http::{
     HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
-    header::{EXPECT, Entry, HOST},
+    header::{EXPECT, Entry, HOST, PROXY_AUTHORIZATION},
     uri::{Authority, PathAndQuery},
 };
 use http_body::Body as _;
@@ -157,7 +157,7 @@ pub(super) async fn send(
             true => Copy::of(&request),
             false => None,
         };
-        let set_host = prepare(&mut request, &uri, &conn);
+        let added = prepare(&mut request, &uri, &conn);
         if !is_http2 {
             hold(&mut request, timeouts.expect_continue);
         }
@@ -197,9 +197,7 @@ pub(super) async fn send(
         lease.discard();
         let next = match (failed.unsent, copy) {
             (Some(mut unsent), _) if tries < MOST_TRIES => {
-                if set_host {
-                    unsent.headers_mut().remove(HOST);
-                }
+                added.remove(unsent.headers_mut());
                 unsent
             }
             (None, Some(copy)) if is_refused || is_stale => {
@@ -223,12 +221,31 @@ pub(super) async fn send(
     unreachable!("the tries are counted")
 }
 
-/// The form of the request that this connection takes. Answers whether the `Host` header is ours.
-fn prepare(request: &mut Request<SendBody>, uri: &Uri, conn: &Conn) -> bool {
+/// Headers that are ours, to be taken out again if the request goes over another connection.
+#[derive(Clone, Copy, Default)]
+struct Added {
+    host: bool,
+    credentials: bool,
+}
+
+impl Added {
+    fn remove(self, headers: &mut HeaderMap) {
+        if self.host {
+            headers.remove(HOST);
+        }
+        if self.credentials {
+            headers.remove(PROXY_AUTHORIZATION);
+        }
+    }
+}
+
+/// The form of the request that this connection takes.
+fn prepare(request: &mut Request<SendBody>, uri: &Uri, conn: &Conn) -> Added {
     *request.version_mut() = conn.version();
+    let mut added = Added::default();
     if conn.speaks() == Speaks::Http2 {
         *request.uri_mut() = with_host(uri, request.headers_mut());
-        return false;
+        return added;
     }
     let authority = uri.authority().cloned();
     let path = uri.path_and_query().cloned();
@@ -238,13 +255,21 @@ fn prepare(request: &mut Request<SendBody>, uri: &Uri, conn: &Conn) -> bool {
         _ if conn.connected.is_proxied() => uri.clone(),
         (_, path) => Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/"))),
     };
-    match request.headers_mut().entry(HOST) {
-        Entry::Vacant(entry) => {
-            entry.insert(conn.host.clone());
-            true
-        }
-        Entry::Occupied(_) => false,
+    let headers = request.headers_mut();
+    if let Entry::Vacant(entry) = headers.entry(HOST) {
+        entry.insert(conn.host.clone());
+        added.host = true;
     }
+    if let Some(credentials) = conn.connected.proxy_authorization() {
+        // In a tunnel the proxy has had them, and whoever is at its end shall not.
+        if conn.connected.is_proxied() {
+            if let Entry::Vacant(entry) = headers.entry(PROXY_AUTHORIZATION) {
+                entry.insert(credentials.clone());
+                added.credentials = true;
+            }
+        }
+    }
+    added
 }
 
 /// HTTP/2 has the host in a field of its own, and a `Host` beside it must say the same (RFC 9113 section 8.3.1).
@@ -290,14 +315,19 @@ async fn exchange(
     first_byte: Option<Duration>,
     upload: Option<&Arc<Upload>>,
 ) -> Option<Result<Response<Incoming>, Failed>> {
-    let sent = match &conn.sender {
-        Sender::Http1(sender) => {
+    let sent = match (&conn.sender, first_byte) {
+        (Sender::Http1(sender), None) => {
             let sending = lock(sender).try_send_request(request);
-            within(sending, first_byte, upload).await?
+            sending.await
         }
-        Sender::Http2(sender) => {
+        (Sender::Http2(sender), None) => sender.clone().try_send_request(request).await,
+        (Sender::Http1(sender), Some(timeout)) => {
+            let sending = lock(sender).try_send_request(request);
+            within(sending, timeout, upload).await?
+        }
+        (Sender::Http2(sender), Some(timeout)) => {
             let sending = sender.clone().try_send_request(request);
-            within(sending, first_byte, upload).await?
+            within(sending, timeout, upload).await?
         }
     };
     Some(sent.map_err(|mut error: TrySendError<_>| Failed {
@@ -308,12 +338,9 @@ async fn exchange(
 
 async fn within<F: Future>(
     sending: F,
-    timeout: Option<Duration>,
+    timeout: Duration,
     mut upload: Option<&Arc<Upload>>,
 ) -> Option<F::Output> {
-    let Some(timeout) = timeout else {
-        return Some(sending.await);
-    };
     let mut sending = pin!(sending);
     let mut timer = None;
     poll_fn(|cx| {

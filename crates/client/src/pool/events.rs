@@ -14,7 +14,7 @@ use super::{
     connection::{Conn, Control},
     core::Why,
 };
-use crate::connect::Destination;
+use crate::{connect::Destination, error::Call};
 
 /// Something that happened to a connection, or to a request that wanted one.
 #[derive(Debug)]
@@ -168,11 +168,14 @@ pub struct ConnectionInfo {
     peer_addr: Option<SocketAddr>,
     opened: Instant,
     carried: u64,
+    /// What the request was, for the errors of reading its response. Here, as each extension costs an allocation.
+    call: Option<Call>,
 }
 
 impl ConnectionInfo {
     pub(super) fn new(conn: &Conn, carried: u64) -> Self {
         Self {
+            call: None,
             control: conn.control.clone(),
             version: conn.version(),
             local_addr: conn.connected.local_addr(),
@@ -180,6 +183,14 @@ impl ConnectionInfo {
             opened: conn.opened,
             carried,
         }
+    }
+
+    pub(super) fn set_call(&mut self, call: Call) {
+        self.call = Some(call);
+    }
+
+    pub(crate) fn take_call(&mut self) -> Option<Call> {
+        self.call.take()
     }
 
     /// Its number in the pool, which no other connection of that pool ever has.

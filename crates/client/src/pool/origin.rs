@@ -104,7 +104,7 @@ where
             Readiness::Reserved(reserved) => reserved,
             Readiness::None | Readiness::Waiting(_) => panic!("called before it was ready"),
         };
-        let sendable = destination(&request).and_then(|to| {
+        let sendable = destination(&request, &self.inner.config.timeouts).and_then(|to| {
             if to == self.destination {
                 return Ok(());
             }

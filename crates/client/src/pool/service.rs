@@ -17,12 +17,13 @@ use super::{
     body::ResponseBody,
     call::send,
     config::{Config, PoolBuilder},
+    events::ConnectionInfo,
     inner::Inner,
     origin::OriginService,
     stats::PoolStats,
 };
 use crate::{
-    Error,
+    Error, Timeouts,
     connect::{ConnectOptions, Connection, Destination},
     error::{Call, Kind, redacted},
 };
@@ -42,9 +43,7 @@ impl Pool {
         C::Error: Into<BoxError>,
         C::Future: Send,
     {
-        Self::builder()
-            .build(connector)
-            .expect("the defaults are valid")
+        Self::of(Config::default(), connector)
     }
 
     /// Changes some of the defaults.
@@ -52,7 +51,7 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    pub(super) fn of<C>(config: Config, connector: C) -> Self
+    pub(crate) fn of<C>(config: Config, connector: C) -> Self
     where
         C: Service<Destination> + Clone + Send + Sync + 'static,
         C::Response: Connection + Send + Unpin + 'static,
@@ -112,7 +111,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> PoolFuture {
         let call = Call::of(&request);
-        let state = match destination(&request) {
+        let state = match destination(&request, &self.inner.config.timeouts) {
             Ok(destination) => {
                 let request = request.map(Body::new);
                 State::Sending(Box::pin(send(
@@ -129,7 +128,10 @@ where
 }
 
 /// Where a request goes, if it can be sent.
-pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<Destination, Error> {
+pub(super) fn destination<B: http_body::Body>(
+    request: &Request<B>,
+    timeouts: &Timeouts,
+) -> Result<Destination, Error> {
     check_length(request)?;
     let Some(destination) = Destination::of(request.uri()) else {
         return Err(unsendable(request.uri()));
@@ -137,12 +139,14 @@ pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<De
     let has_user = request
         .uri()
         .authority()
-        .is_some_and(|a| a.as_str().contains('@'));
+        .is_some_and(|authority| authority.as_str().as_bytes().contains(&b'@'));
     if has_user {
         return Err(unsendable(request.uri()));
     }
-    let options = request.extensions().get::<ConnectOptions>().cloned();
-    Ok(destination.with_options(options))
+    let given = request.extensions();
+    let options = given.get::<ConnectOptions>().cloned();
+    let timeouts = given.get().unwrap_or(timeouts);
+    Ok(destination.with_options(options).with_timeouts(timeouts))
 }
 
 /// What is wrong with a URI that leads nowhere.
@@ -225,7 +229,9 @@ impl Future for PoolFuture {
         Poll::Ready(match result {
             Ok(mut response) => {
                 // For the errors of reading it: no layer above knows better where it came from.
-                response.extensions_mut().insert(this.call.clone());
+                if let Some(info) = response.extensions_mut().get_mut::<ConnectionInfo>() {
+                    info.set_call(this.call.clone());
+                }
                 Ok(response)
             }
             Err(error) => Err(error.with_call(Some(this.call.clone()))),
