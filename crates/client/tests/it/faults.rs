@@ -59,6 +59,8 @@ async fn at_rest(transport: &Transport) {
 
 /// What a fault may come to.
 type Expected = fn(&Error) -> bool;
+/// A fault by name.
+type Fault = (&'static str, fn() -> Wire, Expected);
 
 #[tokio::test]
 async fn whatever_the_wire_does_calls_end_in_time_and_leave_nothing() {
@@ -67,7 +69,7 @@ async fn whatever_the_wire_does_calls_end_in_time_and_leave_nothing() {
     let late: Expected = Error::is_timeout;
     let body: Expected = |error| error.phase() == Phase::Body && !error.is_timeout();
     let late_body: Expected = |error| error.phase() == Phase::Body && error.is_timeout();
-    let faults: [(&str, fn() -> Wire, Expected); 11] = [
+    let faults: [Fault; 11] = [
         ("closed on accept", Wire::closed, unconnected),
         ("reset on accept", Wire::reset, unconnected),
         ("half-open from the start", Wire::silent, late),

@@ -4,6 +4,7 @@ use bartizan_client::{
     Error, Jar, Protocol, RequestExt, ResponseExt, Transport, compression::Decompressed,
     connect::ConnectOptions, pool::Pool, stack,
 };
+use bartizan_testing::skipped;
 use futures_util::{StreamExt, stream};
 use http::{StatusCode, Version};
 use std::{
@@ -42,7 +43,7 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn();
         let Ok(child) = child else {
-            eprintln!("SKIPPED: `{test}` needs nginx, which is not installed");
+            skipped(test, "nginx is not installed");
             return None;
         };
         let nginx = Self { child, socket };
