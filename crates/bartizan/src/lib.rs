@@ -5,10 +5,12 @@
 //! | feature | module | what is in it |
 //! |---|---|---|
 //! | always | [`core`] | bodies, outcomes, rejections, the clock |
-//! | `client` | `client` | a transport over hyper, and a fluent way to call any service |
+//! | `client` | `client` | connections in a pool, and a fluent way to call any service |
+//! | `client-full` | | redirects, cookies, compression, proxies, multipart, server-sent events, … in `client` |
 //! | `json` | | JSON bodies in `client` |
 //! | `listener` | `listener` | serving any service or axum router, with draining |
 //! | `resilience` | `resilience` | retries, breakers, balancing, limits, timeouts and the rest |
+//! | `tls` | `tls` | TLS for both ends on rustls: identities, trust, revocation, reload |
 //! | `full` | | all of them |
 //!
 //! Every one of them is a crate of its own (`bartizan-client`, …), and depending on just that one costs just that one.
@@ -21,3 +23,5 @@ pub use bartizan_client as client;
 pub use bartizan_listener as listener;
 #[cfg(feature = "resilience")]
 pub use bartizan_resilience as resilience;
+#[cfg(feature = "tls")]
+pub use bartizan_tls as tls;

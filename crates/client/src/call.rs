@@ -39,10 +39,6 @@ impl Call {
         }
     }
 
-    pub(crate) const fn uri(&self) -> &Uri {
-        &self.uri
-    }
-
     pub(crate) fn redacted(mut self) -> Self {
         self.uri = redacted(&self.uri);
         self

@@ -376,7 +376,8 @@ impl Error {
 
     /// The connection that it happened on, if there was one.
     pub fn connection(&self) -> Option<&ConnectionInfo> {
-        self.ours().0.connection.as_ref()
+        let inner = &self.ours().0;
+        inner.connection.as_ref().or_else(|| inner.extensions.get())
     }
 
     fn is_one_of(&self, kinds: &[Kind]) -> bool {

@@ -37,29 +37,41 @@
 //! [`Error`] is the one error of the crate, and it is made from a [`Rejection`](bartizan_core::Rejection), so the layers of the other
 //! crates stack over a transport without boxing.
 //!
+//! # What is in it
+//!
+//! | what | where |
+//! |---|---|
+//! | a client of one type, and one with everything in it | [`Client`], `stack` |
+//! | writing requests and reading responses, over any service | [`RequestExt`], [`ResponseExt`], [`HeadersExt`] |
+//! | connections: limits, waiting, sharing, retirement, figures | [`pool`], [`Transport`] |
+//! | reaching the peer: sockets, happy eyeballs, names, proxies | [`connect`], [`dns`], `proxy` |
+//! | time limits, for each phase and for the whole | [`Timeouts`], [`call_timeout`] |
+//! | redirects, cookies, decompression and compression | `redirect`, `cookies`, `compression` |
+//! | what every request has: a base URL, headers, where it came from | [`BaseUrlLayer`], [`DefaultsLayer`], [`forwarded`] |
+//! | how large a response may be; how far a body has got | [`ResponseLimits`], [`ProgressBody`] |
+//! | multipart bodies, server-sent events, logging | `multipart`, `sse`, `logging` |
+//!
 //! # Differences from reqwest
 //!
-//! - What reqwest configures in one builder is a layer here, or is left out: redirects, cookies, decompression, retries. A transport
-//!   alone follows no redirect.
-//! - No default timeout for the whole call; only connecting has one.
-//! - A body is read into memory only up to a [`BodyLimit`].
-//! - `text` fails where the body is no text in its charset; `text_lossy` does not.
+//! - What reqwest configures in one builder is a layer here, and each works over any service. A transport alone follows no redirect, keeps
+//!   no cookie, decompresses nothing: `stack::full` does.
+//! - Connections have limits, and calls wait for them in order; a connection that is busy is never used.
+//! - What comes from a peer is bounded: heads, bodies, what they expand to, what is read into memory.
+//! - Secrets in headers stay behind when a redirect leads to another origin, whatever the headers are called.
+//! - Retries are the business of `bartizan-resilience`, but for a connection that was stale.
 //! - `header` replaces the value there was.
-//! - No TLS yet, and no proxies.
 //!
 //! # Features
 //!
-//! - `json` (default): `.json(…)` on requests and responses.
-//! - `xml`: the same for `.xml(…)`.
-//! - `form`: `.form_of(…)` and `.query_of(…)`, from any `Serialize`.
-//! - `charset`: text in any charset of the WHATWG's.
-//! - `multipart`: bodies of several parts.
-//! - `fs`: bodies from files, and into them.
+//! - `json` (default), `xml`, `form`, `multipart`, `charset`, `fs`: bodies, and where they come from and go to.
+//! - `redirect`, `cookies`, `compression`, `logging`: the layers of those names.
+//! - `proxy`, `hickory`: proxies, and DNS within the process.
 //! - `sse`: server-sent events.
+//! - `full`: all of them but `hickory`.
 
 mod base_url;
 mod call;
-mod call_timeout;
+pub mod call_timeout;
 mod client;
 #[cfg(feature = "compression")]
 pub mod compression;
@@ -87,6 +99,8 @@ mod request;
 mod response;
 #[cfg(feature = "sse")]
 pub mod sse;
+#[cfg(all(feature = "compression", feature = "cookies", feature = "redirect"))]
+pub mod stack;
 mod timeouts;
 mod transport;
 

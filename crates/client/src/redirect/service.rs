@@ -166,7 +166,7 @@ where
                     let mut trail = match route {
                         Route::Followed { trail } => trail,
                         Route::Straight { call } => {
-                            let uri = FinalUri::new(call.uri().clone(), None);
+                            let uri = FinalUri::new(call.uri.clone(), None);
                             response.extensions_mut().insert(uri);
                             return Poll::Ready(Ok(response));
                         }

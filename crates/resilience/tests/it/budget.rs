@@ -219,7 +219,7 @@ fn what_cannot_work_is_refused_with_its_name_and_value() {
         .window(Duration::MAX)
         .build()
         .expect("as much as there is");
-    assert_eq!(widest.available(), u32::MAX.into());
+    assert_eq!(widest.available(), u64::from(u32::MAX));
 }
 
 /// A retry that was granted is spent, whatever becomes of the call: what would be given back might have been sent.

@@ -1,0 +1,175 @@
+//! The service, and the future of a handshake.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bartizan_core::ConfigError;
+use rustls::server::Acceptor;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::LazyConfigAcceptor;
+use tower_service::Service;
+
+use super::{AcceptorHandle, ListenerTls, settings::ListenerProfile};
+use crate::{
+    Error, Stage, TlsInfo, TlsStream, Verification, reload::Current, settle::deadline_after,
+};
+
+pub(super) type Shared = Arc<Current<ListenerTls, ListenerProfile>>;
+
+/// Makes TLS connections of accepted ones. See the [module](super).
+///
+/// Clones share settings, tickets and places.
+#[derive(Clone, Debug)]
+pub struct TlsAcceptor {
+    shared: Shared,
+}
+
+impl TlsAcceptor {
+    /// An acceptor with these settings.
+    ///
+    /// # Errors
+    ///
+    /// If the settings cannot be used together: no identity, one for a name that its certificate is not valid for, a suite that the
+    /// provider does not have, versions in the wrong order, no time at all.
+    pub fn try_new(settings: ListenerTls) -> Result<Self, ConfigError> {
+        let profile = settings.build(None)?;
+        Ok(Self {
+            shared: Arc::new(Current::new(settings, profile)),
+        })
+    }
+
+    /// Changes the settings while they are in use.
+    pub fn handle(&self) -> AcceptorHandle {
+        AcceptorHandle::new(Arc::clone(&self.shared))
+    }
+
+    /// The same as [`call`](Service::call), with a deadline that was set earlier: for a connection whose time already runs, because
+    /// something had to be read before TLS begins, such as a PROXY header. The earlier of it and the settings' own counts.
+    pub fn accept_until<IO>(&self, io: IO, deadline: Instant) -> AcceptFuture<IO>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let deadline = deadline.min(self.deadline());
+        AcceptFuture {
+            accept: Box::pin(accept(Arc::clone(&self.shared), io, deadline)),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        deadline_after(self.shared.load().profile.timeout)
+    }
+}
+
+impl<IO> Service<IO> for TlsAcceptor
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    type Response = TlsStream<IO>;
+    type Error = Error;
+    type Future = AcceptFuture<IO>;
+
+    /// Always. What waits for a place waits in the future, where its time runs: the next connection may be one that needs none.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, io: IO) -> AcceptFuture<IO> {
+        self.accept_until(io, self.deadline())
+    }
+}
+
+/// A handshake. Dropping it closes the connection and gives its place back. Its time runs from when it was made.
+pub struct AcceptFuture<IO> {
+    // Boxed, because the handshake is a dozen states of its own.
+    accept: Pin<Box<dyn Future<Output = Result<TlsStream<IO>, Error>> + Send>>,
+}
+
+impl<IO> Future for AcceptFuture<IO> {
+    type Output = Result<TlsStream<IO>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.accept.as_mut().poll(cx)
+    }
+}
+
+impl<IO> fmt::Debug for AcceptFuture<IO> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcceptFuture").finish_non_exhaustive()
+    }
+}
+
+async fn accept<IO>(shared: Shared, io: IO, deadline: Instant) -> Result<TlsStream<IO>, Error>
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), io);
+    let start = match timeout_at(deadline, hello).await {
+        Ok(Ok(start)) => start,
+        Ok(Err(error)) => return Err(Error::of_handshake(error, Stage::Hello)),
+        Err(elapsed) => {
+            return Err(Error::timed_out(
+                Stage::Hello,
+                "the peer did not send its ClientHello in time",
+            )
+            .with_source(elapsed));
+        }
+    };
+    let name = start.client_hello().server_name().map(ToOwned::to_owned);
+    let about = |error: Error| error.with_peer(name.as_deref());
+
+    let limit = shared.load().profile.limit.clone();
+    let place = match limit {
+        None => None,
+        Some(limit) => match timeout_at(deadline, limit.free.acquire_owned()).await {
+            Ok(place) => Some(place.expect("nobody closes it")),
+            Err(elapsed) => {
+                return Err(about(
+                    Error::timed_out(
+                        Stage::Handshake,
+                        "no place among the handshakes under way became free in time; compare max_handshakes with the load",
+                    )
+                    .with_source(elapsed),
+                ));
+            }
+        },
+    };
+
+    // Taken now, and not when the connection was accepted: a reload in between counts.
+    let snapshot = shared.load();
+    let profile = &snapshot.profile;
+    let accepting = start.into_stream(Arc::clone(&profile.config));
+    let stream = match timeout_at(deadline, accepting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(about(Error::of_handshake(error, Stage::Handshake))),
+        Err(elapsed) => {
+            return Err(about(
+                Error::timed_out(Stage::Handshake, "the handshake did not end in time")
+                    .with_source(elapsed),
+            ));
+        }
+    };
+    // Others need not wait while somebody is asked about revocation.
+    drop(place);
+
+    let connection = stream.get_ref().1;
+    let verification = match connection.peer_certificates() {
+        Some([_, ..]) => Verification::Full,
+        _ => Verification::NoCertificate,
+    };
+    let path = profile.checks.path(connection).map_err(about)?;
+    let verdict = profile
+        .checks
+        .revocation(path, deadline)
+        .await
+        .map_err(about)?;
+    let info = TlsInfo::new(stream.get_ref().1, name.clone(), verification, verdict);
+    Ok(TlsStream::new(stream, info))
+}

@@ -1,0 +1,14 @@
+//! Lists of revoked certificates.
+
+mod error;
+mod index;
+mod list;
+
+pub use self::{
+    error::CrlError,
+    index::{CrlIndex, CrlInfo, CrlPlace},
+};
+pub(super) use self::{
+    index::{parse_off_thread, verify_off_thread},
+    list::{List, Listed, SKEW},
+};

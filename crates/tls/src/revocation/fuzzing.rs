@@ -1,0 +1,72 @@
+//! What reads bytes from a peer, for fuzz targets and for tests of the whole engine. No part of the interface.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use rustls_pki_types::CertificateDer;
+
+use super::{
+    asn1::whole,
+    crl::List,
+    ocsp::{Origin, read},
+    subject::{Certificate, Subject},
+};
+use crate::{Chain, Link, Provider};
+
+/// Reads a list, searches it, and tries its signature.
+pub fn crl(bytes: &[u8], chain: &Chain, provider: &Provider) {
+    let Ok(subject) = Subject::parse(&chain.links()[0]) else {
+        return;
+    };
+    if let Ok(list) = List::parse(&Bytes::copy_from_slice(bytes)) {
+        let _ = list.says(&subject, SystemTime::UNIX_EPOCH);
+        let _ = list.verify(&subject.issuer_key, provider.algorithms().all);
+    }
+}
+
+/// Reads an OCSP response, as a staple and as an answer.
+pub fn ocsp(bytes: &[u8], chain: &Chain, provider: &Provider) {
+    let Ok(subject) = Subject::parse(&chain.links()[0]) else {
+        return;
+    };
+    for origin in [Origin::Staple, Origin::Responder(Some(&[0; 32]))] {
+        let _ = read(
+            bytes,
+            &subject,
+            origin,
+            SystemTime::UNIX_EPOCH,
+            provider.algorithms().all,
+        );
+    }
+}
+
+/// Reads a certificate for what revocation wants to know of it.
+pub fn certificate(bytes: &[u8]) {
+    let link = Link {
+        certificate: CertificateDer::from(bytes.to_vec()),
+        issuer_name: Vec::new(),
+        issuer_key: Vec::new(),
+    };
+    let _ = Subject::parse(&link);
+    if let Ok(certificate) = Certificate::parse(bytes) {
+        let _ = (certificate.may_sign_lists(), certificate.may_answer());
+    }
+    let _ = whole(bytes, |reader| super::asn1::extensions(reader, |_| Ok(())));
+}
+
+/// A chain that nobody verified: the certificates in DER, the peer's own first, and the trust anchor's last.
+///
+/// # Panics
+///
+/// If one of them is no certificate.
+pub fn chain(certificates: &[&[u8]]) -> Chain {
+    let links = certificates.windows(2).map(|pair| {
+        let issuer = Certificate::parse(pair[1]).expect("a certificate");
+        Link {
+            certificate: CertificateDer::from(pair[0].to_vec()),
+            issuer_name: issuer.subject.to_vec(),
+            issuer_key: issuer.key.to_vec(),
+        }
+    });
+    Chain::new(links.collect())
+}

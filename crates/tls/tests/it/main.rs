@@ -1,0 +1,20 @@
+//! The tests of both ends, over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests, and not what they are set up by"
+)]
+
+mod contract;
+mod deadlines;
+mod errors;
+mod listener;
+mod mutual;
+mod openssl;
+mod reload;
+mod resumption;
+mod revocation;
+mod secrets;
+mod server_certificates;
+mod sslyze;
+mod support;

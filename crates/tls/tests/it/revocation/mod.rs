@@ -1,0 +1,12 @@
+//! Revocation, by lists, staples and responders.
+
+mod answers;
+mod engine;
+#[cfg(feature = "fetch")]
+mod fetcher;
+mod hostile;
+mod lists;
+mod openssl;
+mod pki;
+mod sockets;
+mod stapling;
