@@ -9,9 +9,11 @@ use bartizan_core::{BoxError, ConfigError};
 use http::{Request, Response};
 use tower_service::Service;
 
+#[cfg(feature = "tls")]
+use crate::connect::TlsLayer;
 use crate::{
     Error, Timeouts,
-    connect::{Connector, SocketOptions},
+    connect::{Connector, ConnectorBuilder},
     pool::{Config, Pool, PoolBuilder, PoolFuture, ResponseBody},
 };
 
@@ -35,7 +37,7 @@ use crate::{
 /// # Errors
 ///
 /// [`Error`]. [`is_builder`](Error::is_builder) for what cannot be sent: a URI without scheme and host, or one with user information
-/// (RFC 9110 section 4.2.4). [`is_tls`](Error::is_tls) for `https`, since this transport has no TLS. The error of a request body that
+/// (RFC 9110 section 4.2.4). [`is_tls`](Error::is_tls) for `https`, unless it is [given TLS](TransportBuilder). The error of a request body that
 /// fails is among the sources.
 ///
 /// # Examples
@@ -169,14 +171,14 @@ pub enum Protocol {
 #[derive(Clone, Debug)]
 pub struct TransportBuilder {
     pool: PoolBuilder,
-    nodelay: bool,
+    connector: ConnectorBuilder,
 }
 
 impl TransportBuilder {
     fn new() -> Self {
         Self {
             pool: PoolBuilder::new(),
-            nodelay: true,
+            connector: Connector::builder(),
         }
     }
 
@@ -203,8 +205,46 @@ impl TransportBuilder {
     ///
     /// Default: `true`. Without it, a request of two small writes can wait 40 ms and more for the peer's delayed acknowledgement.
     #[must_use]
-    pub const fn nodelay(mut self, nodelay: bool) -> Self {
-        self.nodelay = nodelay;
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.connector = self.connector.nodelay(nodelay);
+        self
+    }
+
+    /// Sets how TLS is made. Default: not at all, and `https` is refused: whom to trust is for the caller to say.
+    ///
+    /// ```
+    /// use bartizan_client::{Transport, connect::TlsLayer};
+    /// use bartizan_tls::{ClientTls, Provider, TrustAnchors};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let trust = TrustAnchors::platform()?;
+    /// let tls = TlsLayer::try_new(ClientTls::new(Provider::aws_lc(), trust))?;
+    /// let transport = Transport::builder().tls(tls).build()?;
+    /// # let _ = transport;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsLayer) -> Self {
+        self.connector = self.connector.tls(tls);
+        self
+    }
+
+    /// Sets the proxies. Default: none, those of the environment neither; for them, give it
+    /// [`Proxies::try_from_env`](crate::proxy::Proxies::try_from_env).
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxies(mut self, proxies: crate::proxy::Proxies) -> Self {
+        self.connector = self.connector.proxies(proxies);
+        self
+    }
+
+    /// Sets everything about reaching the peer: sockets, names, happy eyeballs, proxies, TLS. Replaces what was set before of those. For a
+    /// resolver or a connector of another type, make a [`Pool`] of it.
+    #[must_use]
+    pub fn connector(mut self, connector: ConnectorBuilder) -> Self {
+        self.connector = connector;
         self
     }
 
@@ -231,8 +271,7 @@ impl TransportBuilder {
         self
     }
 
-    /// Sets everything about connections that are there: limits, waiting, retirement. Replaces what was set before of all but
-    /// `TCP_NODELAY`.
+    /// Sets everything about connections that are there: limits, waiting, retirement. Replaces what was set before of those.
     #[must_use]
     pub fn pool(mut self, pool: PoolBuilder) -> Self {
         self.pool = pool;
@@ -249,11 +288,8 @@ impl TransportBuilder {
         if timeouts.connect.is_some_and(|timeout| timeout.is_zero()) {
             return Err(ConfigError::new("connect_timeout", "0ns", "more than zero"));
         }
-        let connector = Connector::builder()
-            .socket_options(SocketOptions::new().nodelay(self.nodelay))
-            .build();
         Ok(Transport {
-            pool: self.pool.build(connector)?,
+            pool: self.pool.build(self.connector.build())?,
         })
     }
 }

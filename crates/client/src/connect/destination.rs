@@ -15,6 +15,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
+use super::Alpn;
 use crate::Timeouts;
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxy, Route};
@@ -34,6 +35,7 @@ pub struct Destination {
     limits: Limits,
     has_tls_above: bool,
     is_proxy: bool,
+    only: Option<Alpn>,
 }
 
 /// Those of [`Timeouts`] that a connector keeps. They ride along, so that one connector serves requests with different ones.
@@ -91,6 +93,7 @@ impl Destination {
             limits: Limits::of(&Timeouts::new()),
             has_tls_above: false,
             is_proxy: false,
+            only: None,
         })
     }
 
@@ -107,6 +110,7 @@ impl Destination {
             limits: self.limits,
             has_tls_above: false,
             is_proxy: true,
+            only: None,
         }
     }
 
@@ -131,6 +135,18 @@ impl Destination {
     pub const fn with_tls_above(mut self) -> Self {
         self.has_tls_above = true;
         self
+    }
+
+    /// Sets the only protocol that will be spoken, whatever else the peer may speak: TLS then offers nothing else.
+    #[must_use]
+    pub const fn with_only(mut self, protocol: Option<Alpn>) -> Self {
+        self.only = protocol;
+        self
+    }
+
+    /// The only protocol that will be spoken. `None` if the TLS handshake decides.
+    pub const fn only_protocol(&self) -> Option<Alpn> {
+        self.only
     }
 
     /// Whether the scheme is `https`.

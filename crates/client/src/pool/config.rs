@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Protocol, Timeouts,
-    connect::{Connection, Destination},
+    connect::{Alpn, Connection, Destination},
 };
 
 #[derive(Clone, Debug)]
@@ -80,6 +80,15 @@ impl Config {
             Protocol::Http2 => Some(Speaks::Http2),
             // In cleartext nobody says, and every server understands HTTP/1.1.
             Protocol::Auto => (!destination.is_https()).then_some(Speaks::Http1),
+        }
+    }
+
+    /// What TLS may agree on, if not everything that this client speaks.
+    pub(super) const fn only(&self) -> Option<Alpn> {
+        match self.protocol {
+            Protocol::Http1 => Some(Alpn::Http1),
+            Protocol::Http2 => Some(Alpn::Http2),
+            Protocol::Auto => None,
         }
     }
 

@@ -251,7 +251,7 @@ impl Inner {
             (Protocol::Auto, true) => Some(self.config.alpn_wait),
             _ => None,
         };
-        let connecting = (self.connect)(destination);
+        let connecting = (self.connect)(destination.with_only(self.config.only()));
         self.spawn(dial(guard, connecting, hurry));
         self.sweep();
     }

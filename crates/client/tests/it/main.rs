@@ -36,6 +36,8 @@ mod requests;
 mod responses;
 #[cfg(feature = "sse")]
 mod sse;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 /// A new and empty directory for the test of that name.
