@@ -213,7 +213,7 @@ impl PartialEq for Destination {
     fn eq(&self, other: &Self) -> bool {
         self.port == other.port
             && self.is_https == other.is_https
-            && self.host().eq_ignore_ascii_case(other.host())
+            && (self.host() == other.host() || self.host().eq_ignore_ascii_case(other.host()))
             && self.options == other.options
     }
 }
@@ -231,7 +231,10 @@ impl Hash for Destination {
             state.write(lower);
         }
         state.write_u16(self.port);
-        self.options.hash(state);
+        // Most have none, and equal ones agree in that.
+        if let Some(options) = &self.options {
+            options.hash(state);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::Version;
+use http::{Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::{
@@ -169,7 +169,7 @@ pub struct ConnectionInfo {
     opened: Instant,
     carried: u64,
     /// What the request was, for the errors of reading its response. Here, as each extension costs an allocation.
-    call: Option<Call>,
+    call: Option<(Method, Uri)>,
 }
 
 impl ConnectionInfo {
@@ -185,12 +185,14 @@ impl ConnectionInfo {
         }
     }
 
-    pub(super) fn set_call(&mut self, call: Call) {
-        self.call = Some(call);
+    pub(super) fn with_call(mut self, method: Method, uri: Uri) -> Self {
+        self.call = Some((method, uri));
+        self
     }
 
     pub(crate) fn take_call(&mut self) -> Option<Call> {
-        self.call.take()
+        let (method, uri) = self.call.take()?;
+        Some(Call::new(method, uri))
     }
 
     /// Its number in the pool, which no other connection of that pool ever has.

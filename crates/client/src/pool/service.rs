@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,9 +15,8 @@ use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    call::send,
+    call::{Flying, send},
     config::{Config, PoolBuilder},
-    events::ConnectionInfo,
     inner::Inner,
     origin::OriginService,
     stats::PoolStats,
@@ -110,20 +109,10 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> PoolFuture {
-        let call = Call::of(&request);
-        let state = match destination(&request, &self.inner.config.timeouts) {
-            Ok(destination) => {
-                let request = request.map(Body::new);
-                State::Sending(Box::pin(send(
-                    self.inner.clone(),
-                    destination,
-                    request,
-                    None,
-                )))
-            }
-            Err(error) => State::Failed(Some(error)),
-        };
-        PoolFuture { call, state }
+        match destination(&request, &self.inner.config.timeouts) {
+            Ok(to) => PoolFuture::of(send(&self.inner, &to, request.map(Body::new))),
+            Err(error) => PoolFuture::failed(&request, error),
+        }
     }
 }
 
@@ -187,33 +176,21 @@ fn check_length<B: http_body::Body>(request: &Request<B>) -> Result<(), Error> {
 
 /// The response of a [`Pool`], once its head is there.
 #[must_use = "futures do nothing unless polled"]
-pub struct PoolFuture {
-    call: Call,
-    state: State,
-}
+pub struct PoolFuture(State);
 
 enum State {
     Failed(Option<Error>),
-    /// One allocation for all of the call: hyper's own future has no name, and would need one too.
-    Sending(Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>),
+    Flying(Flying),
 }
 
 impl PoolFuture {
-    pub(super) fn failed<B>(request: &Request<B>, error: Error) -> Self {
-        Self {
-            call: Call::of(request),
-            state: State::Failed(Some(error)),
-        }
+    pub(super) const fn of(flying: Flying) -> Self {
+        Self(State::Flying(flying))
     }
 
-    pub(super) fn sending(
-        call: Call,
-        sending: impl Future<Output = Result<Response<ResponseBody>, Error>> + Send + 'static,
-    ) -> Self {
-        Self {
-            call,
-            state: State::Sending(Box::pin(sending)),
-        }
+    pub(super) fn failed<B>(request: &Request<B>, error: Error) -> Self {
+        let error = error.with_call(Some(Call::of(request)));
+        Self(State::Failed(Some(error)))
     }
 }
 
@@ -221,28 +198,17 @@ impl Future for PoolFuture {
     type Output = Result<Response<ResponseBody>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let result = match &mut this.state {
-            State::Failed(error) => Err(error.take().expect("polled after completion")),
-            State::Sending(sending) => ready!(sending.as_mut().poll(cx)),
-        };
-        Poll::Ready(match result {
-            Ok(mut response) => {
-                // For the errors of reading it: no layer above knows better where it came from.
-                if let Some(info) = response.extensions_mut().get_mut::<ConnectionInfo>() {
-                    info.set_call(this.call.clone());
-                }
-                Ok(response)
+        match &mut self.0 {
+            State::Failed(error) => {
+                Poll::Ready(Err(error.take().expect("polled after completion")))
             }
-            Err(error) => Err(error.with_call(Some(this.call.clone()))),
-        })
+            State::Flying(flying) => flying.as_mut().poll(cx),
+        }
     }
 }
 
 impl fmt::Debug for PoolFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolFuture")
-            .field("call", &self.call)
-            .finish_non_exhaustive()
+        f.debug_struct("PoolFuture").finish_non_exhaustive()
     }
 }
