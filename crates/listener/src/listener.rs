@@ -261,11 +261,27 @@ impl<A, H> Listener<A, H> {
     /// `describe` is called when the handshake is done, with the encrypted transport. What it notes in [`ConnectInfo`] is known to every
     /// request:
     ///
-    /// ```ignore
-    /// listener.tls(acceptor, |stream: &TlsStream<_>, info| {
-    ///     info.set_tls(stream.tls_info().alpn());
-    ///     info.extensions_mut().insert(stream.tls_info().clone());
-    /// })
+    /// ```
+    /// use bartizan_listener::{Listener, Metered, Stream};
+    /// # /// In place of a real one.
+    /// # struct TlsStream<IO>(IO);
+    /// # #[derive(Clone)]
+    /// # struct TlsInfo;
+    /// # impl TlsInfo { fn alpn(&self) -> Option<&[u8]> { None } }
+    /// # impl<IO> TlsStream<IO> { fn tls_info(&self) -> &TlsInfo { &TlsInfo } }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let acceptor = tower::service_fn(|io: Metered<Stream>| async { std::io::Result::Ok(TlsStream(io)) });
+    /// let listener = Listener::bind("127.0.0.1:0")
+    ///     .await?
+    ///     .tls(acceptor, |stream: &TlsStream<Metered<Stream>>, info| {
+    ///         info.set_tls(stream.tls_info().alpn());
+    ///         info.extensions_mut().insert(stream.tls_info().clone());
+    ///     });
+    /// # assert_ne!(listener.local_addr().port(), 0);
+    /// # Ok(())
+    /// # }
     /// ```
     #[must_use]
     pub fn tls<S, F, IO>(self, acceptor: S, describe: F) -> Listener<A, Then<H, TlsHandshake<S, F>>>

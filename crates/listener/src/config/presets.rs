@@ -10,8 +10,10 @@ use super::{ListenerConfig, ProxyProtocolConfig};
 ///
 /// The limits are for a process that may open 65,536 files, and needs one more for each connection to its own upstreams.
 pub fn internet_facing() -> ListenerConfig {
-    let mut config = ListenerConfig::default();
-    config.listen = vec!["[::]:8080".into()];
+    let mut config = ListenerConfig {
+        listen: vec!["[::]:8080".into()],
+        ..ListenerConfig::default()
+    };
     // Found out within minutes that a peer has vanished, even if it owes us nothing.
     config.sockets.keep_alive = Some(Duration::from_secs(60));
     config.limits.connections = Some(20_000);
@@ -38,8 +40,10 @@ pub fn behind_proxy(trusted: impl IntoIterator<Item = IpNet>) -> ListenerConfig 
 
 /// For services of one's own, which keep connections and are no attackers: no limit on one client, idle connections stay long.
 pub fn internal() -> ListenerConfig {
-    let mut config = ListenerConfig::default();
-    config.listen = vec!["[::]:8080".into()];
+    let mut config = ListenerConfig {
+        listen: vec!["[::]:8080".into()],
+        ..ListenerConfig::default()
+    };
     config.sockets.keep_alive = Some(Duration::from_secs(60));
     // A bug in a client is no reason to run out of files.
     config.limits.connections = Some(20_000);

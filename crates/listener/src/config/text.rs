@@ -22,7 +22,6 @@ pub(super) mod duration {
 
     use super::*;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(in super::super) fn serialize<S: Serializer>(
         duration: &Duration,
         serializer: S,

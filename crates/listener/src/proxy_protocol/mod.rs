@@ -27,7 +27,7 @@
 //! [`ProxyProtocolError`]: no header where there has to be one, one where there must not be, or one that breaks the protocol. A
 //! header may have 4 KiB; nothing is allocated for one that says it is longer.
 //!
-//! # Differences from nginx and HAProxy
+//! # Differences from nginx
 //!
 //! - nginx requires the header on a socket from everybody, or from nobody; whom to believe is a second setting, and forgetting it lets
 //!   everybody choose their address.

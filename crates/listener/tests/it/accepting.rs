@@ -6,7 +6,7 @@ use bartizan_listener::{
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tower::{Layer, service_fn};
 
-use crate::support::{HOUR, Server, bind, gate, get, h1, hello, raw, rest, text, within};
+use crate::support::{HOUR, Server, answer, bind, gate, get, h1, hello, raw, rest, text, within};
 
 async fn accept<A: Accept>(accept: &mut A) -> Result<Accepted<A::Io>, AcceptError> {
     within(poll_fn(|cx| accept.poll_accept(cx))).await
@@ -27,6 +27,7 @@ async fn further_connections_wait_until_one_is_closed() {
     let mut second = raw(server.addr, CLOSING).await;
     drop(first);
     assert!(rest(&mut second).await.ends_with(b"hello"));
+    drop(second);
     server.shutdown().await;
     assert_eq!(limit.open(), 0);
 }
@@ -47,6 +48,7 @@ async fn or_they_are_refused_and_counted() {
     );
     keeper.let_through(1);
     assert!(rest(&mut first).await.ends_with(b"let through"));
+    drop(first);
     server.shutdown().await;
 }
 
@@ -130,8 +132,8 @@ async fn an_accept_loop_for_each_socket() {
     let server = Server::start(listener.layer(limit), service_fn(hello));
     for addr in &addrs {
         let addr = addr.socket_addr().expect("over TCP");
-        let mut client = raw(addr, CLOSING).await;
-        assert!(rest(&mut client).await.ends_with(b"hello"));
+        let answered = answer(addr, CLOSING).await;
+        assert!(answered.ends_with(b"hello"));
     }
     assert_eq!(server.handle.stats().accepted, 2);
     server.shutdown().await;

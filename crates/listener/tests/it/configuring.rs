@@ -3,7 +3,7 @@ use std::{error::Error, time::Duration};
 use bartizan_listener::{BindError, Listener, ListenerConfig, config};
 use tower::service_fn;
 
-use crate::support::{Server, hello, raw, rest};
+use crate::support::{Server, answer, hello, raw, rest};
 
 const CLOSING: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
@@ -21,8 +21,8 @@ async fn presets_serve() {
         let mut config = preset;
         config.listen = vec!["127.0.0.1:0".into()];
         let server = Server::start(config.bind().await.expect("a free port"), service_fn(hello));
-        let mut client = raw(server.addr, CLOSING).await;
-        assert!(rest(&mut client).await.ends_with(b"hello"));
+        let answered = answer(server.addr, CLOSING).await;
+        assert!(answered.ends_with(b"hello"));
         server.shutdown().await;
     }
 }
@@ -32,10 +32,10 @@ async fn behind_a_proxy_the_header_is_required() {
     let mut config = config::behind_proxy(proxies());
     config.listen = vec!["127.0.0.1:0".into()];
     let server = Server::start(config.bind().await.expect("a free port"), service_fn(hello));
-    let mut client = raw(server.addr, CLOSING).await;
-    assert_eq!(rest(&mut client).await, b"");
-    let mut client = raw(server.addr, &[b"PROXY UNKNOWN\r\n", CLOSING].concat()).await;
-    assert!(rest(&mut client).await.ends_with(b"hello"));
+    let answered = answer(server.addr, CLOSING).await;
+    assert_eq!(answered, b"");
+    let answered = answer(server.addr, &[b"PROXY UNKNOWN\r\n", CLOSING].concat()).await;
+    assert!(answered.ends_with(b"hello"));
     server.shutdown().await;
 }
 

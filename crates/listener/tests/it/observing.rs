@@ -176,6 +176,9 @@ async fn refusals_and_failures_are_told() {
     server.shutdown().await;
     let told = diary.read();
     assert_eq!(told[0], "accepted");
-    assert!(told.contains(&"handshake false false".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"handshake false false".to_owned()),
+        "{told:?}"
+    );
     assert!(told.contains(&"closed 15 false".to_owned()), "{told:?}");
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tower::service_fn;
 
-use crate::support::{Server, hello, raw, rest, within};
+use crate::support::{Server, answer, hello, raw, rest, within};
 
 /// A directory of its own, removed with it.
 struct Directory(PathBuf);
@@ -165,8 +165,8 @@ async fn several_accept_loops_share_a_port() {
     let server = Server::start(listener, service_fn(hello));
     for _ in 0..20 {
         let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        let mut client = raw(server.addr, request).await;
-        assert!(rest(&mut client).await.ends_with(b"hello"));
+        let answered = answer(server.addr, request).await;
+        assert!(answered.ends_with(b"hello"));
     }
     assert_eq!(server.handle.stats().accepted, 20);
     server.shutdown().await;
@@ -250,7 +250,7 @@ async fn a_socket_is_passed_on() {
     let next = bartizan_listener::Listener::from_std(std::net::TcpListener::from(fd));
     let server = Server::start(next.expect("it listens"), service_fn(hello));
     let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    let mut client = raw(addr, request).await;
-    assert!(rest(&mut client).await.ends_with(b"hello"));
+    let answered = answer(addr, request).await;
+    assert!(answered.ends_with(b"hello"));
     server.shutdown().await;
 }

@@ -258,3 +258,8 @@ pub(crate) async fn rest(io: &mut TcpStream) -> Vec<u8> {
     let _ = within(io.read_to_end(&mut bytes)).await;
     bytes
 }
+
+/// Connects, sends as it is, and gives what comes until the connection is closed.
+pub(crate) async fn answer(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    rest(&mut raw(addr, bytes).await).await
+}
