@@ -153,7 +153,7 @@ pub use self::{
     drain::Drained,
     error::BindError,
     handle::ShutdownHandle,
-    handshake::{HandshakeError, HandshakeLayer, Plain, Then, TlsHandshake, handshake_fn},
+    handshake::{HandshakeError, HandshakeLayer, Plain, Then, TlsHandshake},
     listener::Listener,
     monitor::{Metered, Observer, RequestEnd, Stats, Traffic},
     proxy_protocol::{ProxyHeader, ProxyProtocol},

@@ -14,10 +14,10 @@
 //!
 //! The layer that was added last is asked first. A listener has a back-off of its own around all of them.
 
-mod back_off;
-mod connection_limit;
+pub mod back_off;
+pub mod connection_limit;
 mod guarded;
-mod peer_limit;
+pub mod peer_limit;
 
 use std::{
     error::Error,

@@ -1,6 +1,6 @@
 //! A listener from a configuration file.
 //!
-//! The builder of [`Listener`] and its layers come first: this is for settings that are known only at run time. Everything has a
+//! The builder of [`Listener`](crate::Listener) and its layers come first: this is for settings that are known only at run time. Everything has a
 //! default, documented at its field. With the feature `serde`, it is read from any format; unknown fields are refused, because a
 //! setting that is misspelt is one that is not set.
 //!

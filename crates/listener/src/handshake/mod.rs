@@ -35,7 +35,7 @@
 //!
 //! ```
 //! use bartizan_core::{Body, BoxError};
-//! use bartizan_listener::{Accepted, Listener};
+//! use bartizan_listener::{Accepted, Listener, Metered};
 //! use http::Response;
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 //! use tower::service_fn;
@@ -46,7 +46,7 @@
 //! let handle = listener.handle();
 //! let serving = tokio::spawn(
 //!     listener
-//!         .handshake(bartizan_listener::handshake_fn(|mut accepted: Accepted<_>| async move {
+//!         .handshake(service_fn(|mut accepted: Accepted<Metered<DuplexStream>>| async move {
 //!             let mut word = [0; 6];
 //!             accepted.io.read_exact(&mut word).await?;
 //!             if &word == b"sesame" { Ok(accepted) } else { Err(BoxError::from("not the word")) }
@@ -73,15 +73,15 @@
 //! Over an accept stream, for another server:
 //!
 //! ```
-//! use bartizan_listener::{Accept, Accepted, HandshakeLayer, handshake_fn, memory};
+//! use bartizan_listener::{Accept, Accepted, HandshakeLayer, memory};
 //! use std::{future::poll_fn, time::Duration};
-//! use tokio::io::AsyncReadExt;
-//! use tower::Layer;
+//! use tokio::io::{AsyncReadExt, DuplexStream};
+//! use tower::{Layer, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
 //! let (incoming, connector) = memory();
-//! let mut incoming = HandshakeLayer::new(handshake_fn(|mut accepted: Accepted<_>| async move {
+//! let mut incoming = HandshakeLayer::new(service_fn(|mut accepted: Accepted<DuplexStream>| async move {
 //!     accepted.io.read_u8().await?;
 //!     Ok::<_, std::io::Error>(accepted)
 //! }))
@@ -100,7 +100,6 @@
 //! [`Listener::handshake`]: crate::Listener::handshake
 
 mod error;
-mod function;
 mod gate;
 mod layer;
 mod then;
@@ -108,7 +107,6 @@ mod tls;
 
 pub use self::{
     error::HandshakeError,
-    function::{HandshakeFn, handshake_fn},
     layer::{HandshakeLayer, Handshakes},
     then::{Plain, Then},
     tls::TlsHandshake,

@@ -76,26 +76,26 @@ fn every_field_that_can_be_wrong_is_named() {
         ("listen", |config| config.listen.clear()),
         ("sockets.backlog", |config| config.sockets.backlog = 0),
         ("sockets.accept_loops", |config| {
-            config.sockets.accept_loops = 0
+            config.sockets.accept_loops = 0;
         }),
         ("sockets.unix_mode", |config| {
-            config.sockets.unix_mode = Some(0o1000)
+            config.sockets.unix_mode = Some(0o1000);
         }),
         ("limits.connections", |config| {
-            config.limits.connections = Some(0)
+            config.limits.connections = Some(0);
         }),
         ("limits.connections_per_client", |config| {
             config.limits.connections_per_client = Some(0);
         }),
         ("limits.ipv4_prefix", |config| {
-            config.limits.ipv4_prefix = 33
+            config.limits.ipv4_prefix = 33;
         }),
         ("limits.ipv6_prefix", |config| {
-            config.limits.ipv6_prefix = 129
+            config.limits.ipv6_prefix = 129;
         }),
         ("limits.handshakes", |config| config.limits.handshakes = 0),
         ("timeouts.handshake", |config| {
-            config.timeouts.handshake = Duration::ZERO
+            config.timeouts.handshake = Duration::ZERO;
         }),
         ("timeouts.header_read", |config| {
             config.timeouts.header_read = Some(Duration::ZERO);

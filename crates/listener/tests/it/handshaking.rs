@@ -7,8 +7,8 @@ use std::{
 
 use bartizan_core::{Body, BoxError};
 use bartizan_listener::{
-    Accept, Accepted, ConnectInfo, HandshakeLayer, Listener, PeerLimit, ProxyProtocol,
-    handshake_fn, memory,
+    Accept, Accepted, ConnectInfo, HandshakeError, HandshakeLayer, Listener, Metered, PeerLimit,
+    ProxyProtocol, memory,
 };
 use http::{Request, Response};
 use tokio::{
@@ -124,14 +124,14 @@ fn paused<H>(
 
 #[tokio::test(start_paused = true)]
 async fn one_deadline_over_all_handshakes() {
-    let slow = handshake_fn(|accepted: Accepted<_>| async {
+    let slow = service_fn(|accepted: Accepted<Metered<DuplexStream>>| async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         Ok::<_, BoxError>(accepted)
     });
     let (listener, connector) = paused(|listener| {
         listener
             .handshake(slow)
-            .handshake(slow_too())
+            .handshake(slow)
             .handshake_timeout(Duration::from_secs(5))
     });
     let handle = listener.handle();
@@ -146,24 +146,9 @@ async fn one_deadline_over_all_handshakes() {
     serving.await.expect("no panic");
 }
 
-fn slow_too() -> impl tower::Service<
-    Accepted<bartizan_listener::Metered<DuplexStream>>,
-    Response = Accepted<bartizan_listener::Metered<DuplexStream>>,
-    Error = BoxError,
-    Future = impl Future<Output = Result<Accepted<bartizan_listener::Metered<DuplexStream>>, BoxError>>
-             + Send,
-> + Clone
-+ Send
-+ 'static {
-    handshake_fn(|accepted| async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        Ok(accepted)
-    })
-}
-
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_place_is_on_the_clock() {
-    let never = handshake_fn(|accepted: Accepted<_>| async {
+    let never = service_fn(|accepted: Accepted<Metered<DuplexStream>>| async {
         pending::<()>().await;
         Ok::<_, BoxError>(accepted)
     });
@@ -194,7 +179,7 @@ async fn waiting_for_a_place_is_on_the_clock() {
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_does_not_wait_for_a_handshake() {
-    let never = handshake_fn(|accepted: Accepted<_>| async {
+    let never = service_fn(|accepted: Accepted<Metered<DuplexStream>>| async {
         pending::<()>().await;
         Ok::<_, BoxError>(accepted)
     });
@@ -226,14 +211,12 @@ async fn tls_leaves_what_it_knows_to_the_requests() {
     struct Certificate(&'static str);
 
     // Stands for an acceptor: `Service<IO>`.
-    let acceptor = service_fn(
-        |mut io: bartizan_listener::Metered<DuplexStream>| async move {
-            let mut hello = [0; 5];
-            io.read_exact(&mut hello).await?;
-            Ok::<_, std::io::Error>((Certificate("ada"), io))
-                .map(|(certificate, io)| Tls(io, certificate.0))
-        },
-    );
+    let acceptor = service_fn(|mut io: Metered<DuplexStream>| async move {
+        let mut hello = [0; 5];
+        io.read_exact(&mut hello).await?;
+        Ok::<_, std::io::Error>((Certificate("ada"), io))
+            .map(|(certificate, io)| Tls(io, certificate.0))
+    });
     let (listener, connector) = Listener::in_memory();
     let listener = listener.tls(acceptor, |tls: &Tls<_>, info| {
         info.set_tls(Some(b"h2"));
@@ -300,7 +283,7 @@ impl<IO: tokio::io::AsyncWrite + Unpin> tokio::io::AsyncWrite for Tls<IO> {
 #[tokio::test(start_paused = true)]
 async fn a_layer_performs_them_side_by_side_over_any_stream() {
     let (incoming, connector) = memory();
-    let word = handshake_fn(|mut accepted: Accepted<DuplexStream>| async move {
+    let word = service_fn(|mut accepted: Accepted<DuplexStream>| async move {
         accepted.io.read_u8().await?;
         Ok::<_, std::io::Error>(accepted)
     });
@@ -317,6 +300,6 @@ async fn a_layer_performs_them_side_by_side_over_any_stream() {
     assert_eq!(start.elapsed().as_secs(), 0);
     let error = poll_fn(|cx| incoming.poll_accept(cx)).await;
     let error = error.expect_err("it said nothing");
-    assert!(error.as_handshake().is_some_and(|error| error.is_timeout()));
+    assert!(error.as_handshake().is_some_and(HandshakeError::is_timeout));
     assert_eq!(start.elapsed().as_secs(), 5);
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tower::service_fn;
 
-use crate::support::{Server, answer, hello, raw, rest, within};
+use crate::support::{Server, answer, hello, rest, within};
 
 /// A directory of its own, removed with it.
 struct Directory(PathBuf);
