@@ -10,6 +10,9 @@
 //! kill -HUP <the process it names>
 //! ```
 
+#![expect(clippy::print_stdout, reason = "a program talks to its user")]
+#![expect(clippy::print_stderr, reason = "a program talks to its user")]
+
 #[cfg(not(unix))]
 fn main() {
     eprintln!("this program passes sockets on as Unix does it");

@@ -18,6 +18,7 @@
 //! 1. Connections that wait to be accepted are. The socket is closed, and further ones are refused.
 //! 2. Every connection is asked to finish: `Connection: close` over HTTP/1.1 (RFC 9112 section 9.6), `GOAWAY` over HTTP/2 (RFC 9113
 //!    section 6.8). One without requests closes at once; one that cannot, because its peer does not play its part, after 1 s.
+//!    One that has not even performed its [handshakes](handshake) has 1 s, too.
 //! 3. Requests in flight go on until their responses are written to the last byte. A reader may be slow.
 //! 4. With the last of them the drain ends; it does not wait for the deadline. Their peers have 5 s to close, too, because a socket
 //!    closed with bytes unread is reset, and what is still on its way to the peer is lost (RFC 9112 section 9.6).

@@ -15,7 +15,7 @@ use bartizan_core::{Body, BoxError};
 use http::{Request, Response};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{self, Instant},
 };
 use tower_service::Service;
@@ -158,18 +158,21 @@ where
     RB::Data: Send,
     RB::Error: Into<BoxError>,
 {
-    let mut sources = sources.into_iter();
-    let Some(first) = sources.next() else { return };
-    // Each of the others on whatever core has time. Dropped with this future, they are aborted.
-    let mut others = JoinSet::new();
+    let sources = match <[A; 1]>::try_from(sources) {
+        Ok([source]) => return accept_from(source, drain, server).await,
+        Err(sources) => sources,
+    };
+    // Each on whatever core has time. Dropped with this future, they are aborted.
+    let mut loops = JoinSet::new();
     for source in sources {
         let (drain, server) = (Arc::clone(drain), server.clone());
-        others.spawn(async move { accept_from(source, &drain, server).await });
+        loops.spawn(async move { accept_from(source, &drain, server).await });
     }
-    accept_from(first, drain, server).await;
-    while let Some(ended) = others.join_next().await {
-        // An accept stream of somebody else's. If only one runs, its panic comes out here, too.
-        if let Err(Ok(panic)) = ended.map_err(tokio::task::JoinError::try_into_panic) {
+    drop(server);
+    while let Some(ended) = loops.join_next().await {
+        // An accept stream of somebody else's panicked. The others go down with it, as the only one would: or peers would wait in
+        // the backlog of a socket that nobody looks at.
+        if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
             resume_unwind(panic);
         }
     }
@@ -207,10 +210,9 @@ where
     }
     // The peer of a connection in the backlog believes to be connected: it is served what it has sent. tokio's budget for one poll
     // bounds this under a flood.
-    if !source.is_waiting() {
-        while let Poll::Ready(accepted) = poll_fn(|cx| Poll::Ready(source.poll_accept(cx))).await {
-            take(accepted);
-        }
+    source.hurry();
+    while let Poll::Ready(accepted) = poll_fn(|cx| Poll::Ready(source.poll_accept(cx))).await {
+        take(accepted);
     }
 }
 

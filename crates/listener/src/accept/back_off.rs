@@ -105,8 +105,9 @@ impl<A> BackOff<A> {
         &self.inner
     }
 
-    pub(crate) const fn is_waiting(&self) -> bool {
-        self.wait.is_some()
+    /// Tries once more at once: there is no later.
+    pub(crate) fn hurry(&mut self) {
+        self.wait = None;
     }
 }
 

@@ -30,7 +30,8 @@ pub enum ListenAddr {
     Name(String),
     /// The path of a Unix socket.
     Unix(PathBuf),
-    /// Every socket that was passed by `LISTEN_FDS`. They can be taken once in the life of a process.
+    /// Every socket that was passed by `LISTEN_FDS`. They can be taken once in the life of a process,
+    /// and taking them removes the variable: at the start, while nobody else reads the environment.
     Inherited,
     /// The socket that is the standard input.
     Stdin,

@@ -7,7 +7,8 @@
 //!
 //! The permissions are set between bind and listen, so that nobody can connect before. A file that a process left behind is removed,
 //! if it is a socket and nobody listens there: a peer is asked for, and has to be refused. The file is not removed at the end,
-//! because by then a successor may be listening there; the next start takes care of it.
+//! because by then a successor may be listening there; the next start takes care of it. Two processes that start on one path at the
+//! same moment may both take it for left behind: the one that binds last has it.
 //!
 //! # Inherited sockets
 //!

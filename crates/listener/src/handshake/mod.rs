@@ -1,6 +1,6 @@
 //! What has to be said on a connection before HTTP begins.
 //!
-//! A handshake is a `Service` from one [`Accepted`] connection to another: it reads a [PROXY header](crate::proxy_protocol), makes the
+//! A handshake is a `Service` from one [`Accepted`](crate::Accepted) connection to another: it reads a [PROXY header](crate::proxy_protocol), makes the
 //! transport one of [TLS](TlsHandshake), or decides that there shall be no connection. [`Listener::handshake`] adds one; several are
 //! performed in the order in which they were added.
 //!
