@@ -10,8 +10,11 @@
 //! kill -HUP <the process it names>
 //! ```
 
-#![expect(clippy::print_stdout, reason = "a program talks to its user")]
-#![expect(clippy::print_stderr, reason = "a program talks to its user")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program, not a library"
+)]
 
 #[cfg(not(unix))]
 fn main() {

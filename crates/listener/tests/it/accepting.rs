@@ -156,6 +156,7 @@ async fn serves_connections_from_anywhere() {
         .await
         .expect("an answer");
     assert!(answer.ends_with(b"hello"));
+    drop(io);
     handle.shutdown();
     within(serving).await.expect("no panic");
 }

@@ -239,6 +239,7 @@ async fn tls_leaves_what_it_knows_to_the_requests() {
     let mut answer = String::new();
     within(io.read_to_string(&mut answer)).await.expect("text");
     assert!(answer.ends_with("ada"), "{answer}");
+    drop(io);
     handle.shutdown();
     within(serving).await.expect("no panic");
 }

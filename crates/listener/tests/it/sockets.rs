@@ -1,7 +1,12 @@
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    io::{Read, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixDatagram},
+    },
     path::PathBuf,
+    process::{Command, Stdio},
 };
 
 use bartizan_core::Body;
@@ -14,6 +19,8 @@ use tokio::{
 use tower::service_fn;
 
 use crate::support::{Server, answer, hello, rest, within};
+
+const CLOSING: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
 /// A directory of its own, removed with it.
 struct Directory(PathBuf);
@@ -38,9 +45,7 @@ impl Drop for Directory {
 
 async fn ask(path: &PathBuf) -> String {
     let mut io = UnixStream::connect(path).await.expect("it listens");
-    io.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await
-        .expect("it reads");
+    io.write_all(CLOSING).await.expect("it reads");
     let mut answer = String::new();
     within(io.read_to_string(&mut answer))
         .await
@@ -164,8 +169,7 @@ async fn several_accept_loops_share_a_port() {
     assert!(addrs.iter().all(|addr| addr == &addrs[0]));
     let server = Server::start(listener, service_fn(hello));
     for _ in 0..20 {
-        let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        let answered = answer(server.addr, request).await;
+        let answered = answer(server.addr, CLOSING).await;
         assert!(answered.ends_with(b"hello"));
     }
     assert_eq!(server.handle.stats().accepted, 20);
@@ -206,9 +210,7 @@ async fn both_families_unless_told_otherwise() {
         let v4 = tokio::net::TcpStream::connect(("127.0.0.1", port)).await;
         assert_eq!(v4.is_err(), only);
         if let Ok(mut io) = v4 {
-            io.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-                .await
-                .expect("it reads");
+            io.write_all(CLOSING).await.expect("it reads");
             // Not `::ffff:127.0.0.1`.
             assert!(rest(&mut io).await.ends_with(b"\r\n\r\n127.0.0.1"));
         }
@@ -249,8 +251,71 @@ async fn a_socket_is_passed_on() {
     // The port is still bound: by what was passed on.
     let next = bartizan_listener::Listener::from_std(std::net::TcpListener::from(fd));
     let server = Server::start(next.expect("it listens"), service_fn(hello));
-    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    let answered = answer(addr, request).await;
+    let answered = answer(addr, CLOSING).await;
     assert!(answered.ends_with(b"hello"));
     server.shutdown().await;
+}
+
+const CHILD: &str = "BARTIZAN_INHERITS";
+
+/// In a process of its own: the variables are of the process, and so is the standard input.
+#[test]
+fn sockets_are_inherited_by_number_and_as_standard_input() {
+    if let Ok(from) = std::env::var(CHILD) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+            .block_on(serve_one(&from));
+        return;
+    }
+    for (from, script) in [
+        (
+            "inherited",
+            r#"exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#,
+        ),
+        ("stdin", r#"exec "$0" "$@""#),
+    ] {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = socket.local_addr().expect("bound");
+        let child = Command::new("sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().expect("this test is a file"))
+            .args(["--exact", "--nocapture"])
+            .arg("sockets::sockets_are_inherited_by_number_and_as_standard_input")
+            .env(CHILD, from)
+            .stdin(Stdio::from(OwnedFd::from(socket)))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut io = std::net::TcpStream::connect(addr).expect("into the backlog");
+        io.write_all(CLOSING).expect("it is read");
+        let mut answer = String::new();
+        io.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.ends_with("hello"), "{from}: {answer}");
+        drop(io);
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{from}");
+        // Or the name above is no longer right, and nothing ran.
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    }
+}
+
+async fn serve_one(from: &str) {
+    let listener = Bind::new().to(from).listen().await.expect("it was passed");
+    assert_ne!(listener.local_addr().port(), 0);
+    let handle = listener.handle();
+    let served = listener.serve(service_fn(move |request| {
+        handle.shutdown();
+        hello(request)
+    }));
+    within(served).await;
+}
+
+#[tokio::test]
+async fn a_standard_input_that_is_no_socket() {
+    // Unless the tests are run with one.
+    let error = Bind::new().to(ListenAddr::Stdin).listen().await;
+    let error = error.expect_err("no socket");
+    assert!(error.to_string().starts_with("cannot take over the socket"));
 }
