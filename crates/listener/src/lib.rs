@@ -121,7 +121,28 @@
 //! # }
 //! ```
 
+#[macro_use]
+mod macros;
+
+pub mod caching;
+pub mod catch_panic;
+#[cfg(feature = "compression")]
+pub mod compression;
+pub mod cors;
+pub mod forwarded;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod host;
+pub mod interceptors;
+pub mod invalid;
+pub mod methods;
+pub mod negotiation;
+pub mod path;
+pub mod request_id;
+pub mod sse;
+
 mod activity;
+mod answer;
 mod body;
 mod connect_info;
 mod connection;

@@ -4,5 +4,6 @@ mod binding;
 mod cutting;
 mod draining;
 mod load;
+mod requests;
 mod serving;
 mod support;
