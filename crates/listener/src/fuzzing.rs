@@ -10,7 +10,7 @@ pub fn forwarded(text: &str) {
 
 /// `Accept`, and `Content-Type`.
 pub fn negotiation(text: &str) {
-    let offers = ["text/html;level=1", "application/json"].map(|offer| offer.parse());
+    let offers = ["text/html;level=1", "application/json"].map(str::parse);
     let offers: Vec<negotiation::MediaType> = offers.into_iter().flatten().collect();
     let chosen = negotiation::negotiate([text], &offers);
     assert!(

@@ -51,6 +51,7 @@ impl TrustedNetworks {
     /// Loopback, and the networks that are not routed on the internet: RFC 1918, RFC 4193 and link-local addresses.
     ///
     /// Right where none but proxies can connect from there. In a shared network, name the proxies.
+    #[expect(clippy::missing_panics_doc, reason = "the list is ours, and valid")]
     pub fn private() -> Self {
         let networks = [
             "127.0.0.0/8",

@@ -50,7 +50,7 @@ async fn what_the_service_validates() {
         ("POST", "/", &[("if-none-match", "\"v1\"")], 200),
         ("GET", "/gone", &[("if-none-match", "\"v1\"")], 410),
     ] {
-        let response = service.clone().oneshot(request(method, uri, fields)).await;
+        let response = service.oneshot(request(method, uri, fields)).await;
         let response = response.expect("infallible");
         assert_eq!(response.status(), status, "{method} {uri} {fields:?}");
         if status == 304 {

@@ -225,12 +225,12 @@ async fn panics_end_one_request() {
     });
     let service = CatchPanicLayer::new().layer(service);
     for path in ["/call", "/future", "/later"] {
-        let response = service.clone().oneshot(request("GET", path, &[])).await;
+        let response = service.oneshot(request("GET", path, &[])).await;
         let response = response.expect("infallible");
         assert_eq!(response.status(), 500, "{path}");
         assert!(!text(response).await.contains("meant"));
     }
-    let response = service.clone().oneshot(request("GET", "/body", &[])).await;
+    let response = service.oneshot(request("GET", "/body", &[])).await;
     let mut body = response.expect("infallible").into_body();
     let error = body.frame().await.expect("a frame").expect_err("an error");
     assert!(find::<BodyPanicked>(&*error).is_some());
@@ -238,14 +238,11 @@ async fn panics_end_one_request() {
     assert!(http_body::Body::is_end_stream(&body));
 
     // The others on the connection go on.
-    let erased = service_fn(move |request| {
-        let service = service.clone();
-        async move {
-            service
-                .oneshot(request)
-                .await
-                .map(|response| response.map(Body::new))
-        }
+    let erased = service_fn(move |request| async move {
+        service
+            .oneshot(request)
+            .await
+            .map(|response| response.map(Body::new))
     });
     let server = support::Server::start(support::bind().await, erased);
     let mut sender = support::h2(server.addr).await;
@@ -253,9 +250,14 @@ async fn panics_end_one_request() {
         let response = support::within(sender.send_request(support::get(path))).await;
         assert_eq!(response.expect("a response").status(), status, "{path}");
     }
-    let response = support::within(sender.send_request(support::get("/body"))).await;
-    let body = support::within(response.expect("a head").into_body().collect()).await;
-    assert!(body.is_err());
+    // The reset may overtake the head.
+    if let Ok(response) = support::within(sender.send_request(support::get("/body"))).await {
+        assert!(
+            support::within(response.into_body().collect())
+                .await
+                .is_err()
+        );
+    }
     let response = support::within(sender.send_request(support::get("/"))).await;
     assert_eq!(response.expect("a response").status(), 200);
     drop(sender);
