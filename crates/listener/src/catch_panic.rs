@@ -180,8 +180,8 @@ where
                 }
                 Err(panic) => {
                     log(&*panic);
-                    // A future is not polled again after a panic.
-                    this.future.set(None);
+                    // A future is not polled again after a panic. What it drops may panic as well.
+                    let _ = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
                 }
             }
         }
@@ -236,7 +236,7 @@ where
             Ok(polled) => polled.map(|frame| frame.map(|frame| frame.map_err(Into::into))),
             Err(panic) => {
                 log(&*panic);
-                this.body.set(None);
+                let _ = catch_unwind(AssertUnwindSafe(|| this.body.set(None)));
                 Poll::Ready(Some(Err(BodyPanicked(()).into())))
             }
         }

@@ -91,7 +91,10 @@ impl ForwardedLayer {
         let client = if self.trusted.contains(peer) {
             match self.style {
                 Style::Standard => self.standard(headers, peer)?,
-                Style::X => self.x(headers, peer),
+                Style::X => {
+                    headers.remove(X_REAL_IP);
+                    self.x(headers, peer)
+                }
             }
         } else {
             remove(headers, self.style);

@@ -14,7 +14,8 @@
 //! An address that is not one (`unknown`, an obfuscated name) ends the walk: the client is then the last proxy that is known.
 //!
 //! Which kind of field is read has to be chosen, because a proxy that writes the one passes on the other as the client sent it. The fields
-//! that are not read are taken away too. A `Forwarded` from a trusted peer that does not parse is answered with 400: an unbalanced
+//! of the other kind are taken away too, and so is `X-Real-IP`. `X-Forwarded-Port` and `-Prefix` of a trusted peer stay, for
+//! whoever knows that the proxy sets them. A `Forwarded` from a trusted peer that does not parse is answered with 400: an unbalanced
 //! quote by the client swallows what the proxy wrote after it.
 //!
 //! # Placement

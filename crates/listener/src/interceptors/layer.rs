@@ -166,13 +166,20 @@ where
         let unready = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, unready);
         let chain = Arc::clone(&self.chain);
-        let context = RequestContext::default();
-        request.extensions_mut().insert(context.clone());
+        let extensions = request.extensions_mut();
+        // That of a chain further out, if there is one: it is one context for the whole request.
+        let context = extensions.get_or_insert_default::<RequestContext>().clone();
         ResponseFuture(Box::pin(async move {
             let (place, answered) = match inward(&chain, request, &context).await {
-                Inward::Returned(place, answered) => (place, answered),
+                Inward::Returned(place, answered) => {
+                    // What it reserved is for somebody else now, and not for the response interceptors.
+                    drop(ready);
+                    (place, answered)
+                }
                 Inward::Arrived(request) => {
-                    let answered = match ready.call(request).await {
+                    let answered = ready.call(request).await;
+                    drop(ready);
+                    let answered = match answered {
                         // Nobody takes it, so it stays what it is.
                         Err(error) if !chain.has_response_error() => return Err(error),
                         answered => answered.map_err(Into::into),

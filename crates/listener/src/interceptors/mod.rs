@@ -26,7 +26,7 @@
 //! # The context
 //!
 //! A [`RequestContext`] travels along: values by their type, for all interceptors of the request, and for the service, which finds it
-//! in the request's extensions.
+//! in the request's extensions. A chain below another one, as that of a route below that of all, shares its context.
 //!
 //! # Placement
 //!
@@ -40,12 +40,13 @@
 //!
 //! Readiness is the inner service's; the instance that was made ready is the one that is called, or dropped where an interceptor
 //! answers. Dropping the future drops whatever runs at that time: no interceptor after it runs, so what has to happen in any case
-//! belongs in a guard. Each call costs one allocation for the chain, and one for each interceptor that runs.
+//! belongs in a guard. Each call costs one allocation for the chain, and one for each interceptor that runs. Request interceptors that have a
+//! request-error interceptor after them also cost a copy of the request's head each, since an error takes the request with it.
 //!
 //! # Errors
 //!
-//! An error of the service that no interceptor takes is passed on as it is. An interceptor's own error that none takes becomes a 500
-//! with problem details, or the response of the [`Rejection`](bartizan_core::Rejection) that is in it; it is logged once, and not
+//! An error of the service goes on as it is, where the chain has no response-error interceptor. An interceptor's own error that none
+//! takes, and one of the service that all of them gave back, becomes a 500 with problem details, or the response of the [`Rejection`](bartizan_core::Rejection) that is in it; it is logged once, and not
 //! told to the client. So a service that cannot fail still cannot.
 //!
 //! # Differences from Ballerina and `axum::middleware`

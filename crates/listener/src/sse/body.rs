@@ -19,6 +19,8 @@ use super::Event;
 /// Half of the shortest idle limit in common use, which is 30 s.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A response made of a stream of events. See the [module](super).
 #[derive(Clone, Debug)]
 pub struct Sse<S> {
@@ -38,10 +40,10 @@ impl<S> Sse<S> {
     }
 
     /// Sends a comment whenever there was nothing for so long. Default: 15 s, half of the shortest limit for silence in common use.
-    /// Zero is taken for a millisecond.
+    /// Zero is taken for a millisecond, and more than a day for a day.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = Some(interval.max(Duration::from_millis(1)));
+        self.keep_alive = Some(interval.clamp(Duration::from_millis(1), DAY));
         self
     }
 

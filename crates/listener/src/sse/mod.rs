@@ -15,8 +15,9 @@
 //! # State, readiness and cancellation
 //!
 //! The body owns the stream and drops it when the client goes away, which over HTTP/1.1 shows at the next write, and so at the next
-//! comment. A drain of the [listener](crate) waits for the stream to end: end it when [`ShutdownHandle`](crate::ShutdownHandle) says so,
-//! as with `take_until` of futures-util. Clients then connect again, elsewhere, with their last id.
+//! comment. A drain of the [listener](crate) waits for the stream to end, so end it with the signal that begins the drain, as with
+//! `take_until` of futures-util; [`ShutdownHandle::wait`](crate::ShutdownHandle::wait) is over only when the drain is. Clients then
+//! connect again, elsewhere, with their last id.
 //!
 //! # Errors
 //!

@@ -104,6 +104,12 @@ async fn x_forwarded() {
             &[(FOR, "203.0.113.9"), (PROTO, "gopher")],
             "203.0.113.9 1 ? ? [x-forwarded-for x-forwarded-proto]",
         ),
+        // Not read, so it may be the client's own.
+        (
+            "10.0.0.1",
+            &[(FOR, "203.0.113.9"), ("x-real-ip", "::1")],
+            "203.0.113.9 1 ? ? [x-forwarded-for]",
+        ),
         // The other kind of field is the client's.
         (
             "10.0.0.1",

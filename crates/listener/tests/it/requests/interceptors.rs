@@ -188,6 +188,28 @@ async fn a_rejection_nobody_takes_is_its_response() {
 }
 
 #[tokio::test]
+async fn a_chain_below_another_shares_its_context() {
+    let outer = InterceptorsLayer::<Body, Body>::builder()
+        .request(|request, context| async move {
+            context.insert("from further out");
+            Ok(Flow::Next(request))
+        })
+        .build();
+    let inner = InterceptorsLayer::<Body, Body>::builder()
+        .request(|_, context| async move {
+            let said = *context.get::<&str>().expect("the outer chain's");
+            Ok(Flow::Respond(Response::new(Body::from(said))))
+        })
+        .build();
+    let service = outer.layer(inner.layer(super::echo()));
+    let response = service
+        .oneshot(request("GET", "/", &[]))
+        .await
+        .expect("infallible");
+    assert_eq!(text(response).await, "from further out");
+}
+
+#[tokio::test]
 async fn what_failed_keeps_its_head_and_its_error() {
     let chain = InterceptorsLayer::<Body, Body>::builder()
         .request(|_, _| async { Err(std::io::Error::other("the reason").into()) })
