@@ -142,7 +142,6 @@ pub mod request_id;
 pub mod sse;
 
 mod activity;
-mod answer;
 mod body;
 mod connect_info;
 mod connection;
@@ -152,6 +151,7 @@ mod handle;
 mod in_flight;
 mod io;
 mod listener;
+mod reply;
 mod serve;
 mod signal;
 

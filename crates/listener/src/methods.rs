@@ -87,7 +87,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use crate::answer::ResponseFuture;
+pub use crate::reply::ResponseFuture;
 
 /// Lets through the methods that are listed, and answers the rest. See the [module](self).
 #[derive(Clone, Debug)]

@@ -89,7 +89,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-pub use crate::answer::ResponseFuture;
+pub use crate::reply::ResponseFuture;
 
 /// The longest id that is accepted, in bytes.
 const MAX_LEN: usize = 128;

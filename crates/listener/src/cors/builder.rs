@@ -195,7 +195,7 @@ impl Builder {
 }
 
 fn join(tokens: impl Iterator<Item: AsRef<str>>) -> Option<HeaderValue> {
-    let value = HeaderValue::try_from(crate::answer::joined(tokens)).expect("tokens and commas");
+    let value = HeaderValue::try_from(crate::reply::joined(tokens)).expect("tokens and commas");
     (!value.is_empty()).then_some(value)
 }
 

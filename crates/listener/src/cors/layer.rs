@@ -20,7 +20,7 @@ use super::{
     Builder,
     rules::{Decision, Rules},
 };
-use crate::{answer, methods::no_content};
+use crate::{methods::no_content, reply};
 
 /// Lets pages of other origins use a service. See the [module](super).
 #[derive(Clone, Debug)]
@@ -72,12 +72,12 @@ where
         let (answer, marks) = match self.rules.decide(&request) {
             Decision::Pass(marks) => {
                 let future = self.inner.call(request);
-                (answer::ResponseFuture::inner(future), marks)
+                (reply::ResponseFuture::inner(future), marks)
             }
-            Decision::Grant(marks) => (answer::ResponseFuture::answered(no_content()), marks),
+            Decision::Grant(marks) => (reply::ResponseFuture::answered(no_content()), marks),
             Decision::Refuse(marks, detail) => {
                 let refusal = problem(StatusCode::FORBIDDEN, detail);
-                (answer::ResponseFuture::answered(refusal), marks)
+                (reply::ResponseFuture::answered(refusal), marks)
             }
         };
         ResponseFuture { answer, marks }
@@ -90,7 +90,7 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, RB> {
         #[pin]
-        answer: answer::ResponseFuture<F, RB>,
+        answer: reply::ResponseFuture<F, RB>,
         marks: HeaderMap,
     }
 }
@@ -117,7 +117,7 @@ where
             }
             marks = vary;
         }
-        answer::set_headers(headers, marks);
+        reply::set_headers(headers, marks);
         Poll::Ready(Ok(response))
     }
 }

@@ -103,6 +103,6 @@ pub use self::{
     trusted::TrustedNetworks,
     walk::ClientIp,
 };
-pub use crate::answer::ResponseFuture;
+pub use crate::reply::ResponseFuture;
 
 pub(crate) use self::parser::{node_ip, parse};

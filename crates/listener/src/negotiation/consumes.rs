@@ -63,7 +63,7 @@ pub(super) fn list(
     items: impl Iterator<Item: AsRef<str>>,
     field: &str,
 ) -> Result<HeaderValue, ConfigError> {
-    let text = crate::answer::joined(items);
+    let text = crate::reply::joined(items);
     let value = HeaderValue::try_from(&text).ok();
     value
         .filter(|value| !value.is_empty())

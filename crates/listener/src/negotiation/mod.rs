@@ -99,6 +99,6 @@ pub use self::{
     media_type::{MediaRange, MediaType},
     produces::{Negotiated, Produces, ProducesLayer},
 };
-pub use crate::answer::ResponseFuture;
+pub use crate::reply::ResponseFuture;
 
 pub(crate) use self::{accept::elements, media_type::parameter};

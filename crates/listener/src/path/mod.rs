@@ -87,6 +87,6 @@ pub use self::{
     canonical::EncodedSlash,
     layer::{CanonicalPath, CanonicalPathLayer},
 };
-pub use crate::answer::ResponseFuture;
+pub use crate::reply::ResponseFuture;
 
 pub(crate) use self::canonical::canonical;
