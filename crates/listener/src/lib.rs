@@ -127,6 +127,7 @@ mod connect_info;
 mod connection;
 mod drain;
 mod error;
+pub mod extract;
 mod handle;
 mod in_flight;
 mod io;
