@@ -245,6 +245,7 @@ impl ExtractError {
     }
 
     /// Keeps the error behind it. It stays inside, and is in what logs print of the chain: it must have no secrets in it.
+    /// Of an error that was cloned before, nothing changes.
     #[must_use]
     pub fn with_source(self, source: impl Into<BoxError>) -> Self {
         self.with(|inner| inner.source = Some(source.into()))

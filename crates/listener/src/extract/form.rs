@@ -22,6 +22,8 @@ const PAIRS: usize = 1_000;
 /// if it is empty, as browsers send what is not filled in; `#[serde(default)]` is for the other types. Enums are read by the name of their
 /// variant. What is not UTF-8 is 400: it would have to be replaced. So are more than 1,000 fields, as 413.
 ///
+/// In `#[serde(flatten)]` everything is text, as serde keeps it before it knows what for: numbers there need a `deserialize_with`.
+///
 /// ```
 /// use bartizan_core::Body;
 /// use bartizan_listener::extract::{Form, FromBody};
@@ -101,7 +103,7 @@ impl<T: DeserializeOwned> FromBody for Form<T> {
 /// use http::Request;
 /// use serde::Deserialize;
 ///
-/// #[derive(Deserialize)]
+/// #[derive(Debug, Deserialize)]
 /// struct Page {
 ///     #[serde(default)]
 ///     start: u32,

@@ -16,7 +16,7 @@ use super::ExtractError;
 
 /// How many bytes a body may have that is read as a whole. In the extensions of a request; 1 MiB if it is not there.
 ///
-/// It holds for everything here but [`Multipart`](super::Multipart), which streams. A body that says that it is larger is refused
+/// It holds for everything here but [`Multipart`](super::multipart::Multipart), which streams. A body that says that it is larger is refused
 /// before a byte of it is read. 1 MiB is far above what people type, and values of it, which are some ten times as large as their JSON,
 /// still fit into memory a thousand times; nginx has the same default.
 ///
@@ -177,7 +177,7 @@ mod tests {
             first: Bytes::from("say "),
             rest: body,
         };
-        assert_eq!(body.size_hint().lower(), 9);
+        assert_eq!(body.size_hint().lower(), 4);
         let body = present(Body::new(body)).await.expect("no error");
         let whole = body.expect("it has data").collect().await;
         assert_eq!(whole.expect("no error").to_bytes(), "say hello");

@@ -7,7 +7,7 @@ use super::{FieldError, Pointer, UNEXPECTED};
 /// serde has no other way to tell: what its formats say goes through [`serde::de::Error`], whose provided methods write text. What
 /// comes after the last `, expected ` in it is the visitor's own, and so is the name of a missing field. All else is left out.
 pub(crate) fn of(message: &str, mut at: Pointer) -> FieldError {
-    let message = message.rsplit_once(" at line ").map_or(message, |it| it.0);
+    let message = without_position(message);
     let quoted = |prefix| {
         let rest = message.strip_prefix(prefix)?;
         rest.strip_suffix('`')
@@ -39,6 +39,17 @@ pub(crate) fn of(message: &str, mut at: Pointer) -> FieldError {
     FieldError::at(at, UNEXPECTED)
 }
 
+/// Without ` at line 1 column 2`, which `serde_json` writes after everything, and a value may have anywhere.
+fn without_position(message: &str) -> &str {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let strip = |text: &'_ str| -> Option<usize> {
+        let text = text.trim_end_matches(is_digit).strip_suffix(" column ")?;
+        let text = text.trim_end_matches(is_digit).strip_suffix(" at line ")?;
+        Some(text.len())
+    };
+    &message[..strip(message).unwrap_or(message.len())]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +63,10 @@ mod tests {
             ),
             (
                 "invalid type: string \"secret, expected secret\", expected u32",
+                "#/a expected u32",
+            ),
+            (
+                "invalid type: string \"x, expected secret at line 1 column 2\", expected u32",
                 "#/a expected u32",
             ),
             ("missing field `b` at line 1 column 2", "#/a/b is missing"),

@@ -102,7 +102,7 @@ where
     }
 }
 
-/// Something bound, and valid by garde's rules: `Garde<Json<T>>` where `T` derives `garde::Validate`, with a context that has a default.
+/// Something bound, and valid by garde's rules: `Garde<Json<T>>` where `T` derives `garde::Validate`, with a context that has a default (garde 0.22).
 ///
 /// Paths of garde become pointers. Of a map whose keys have dots or brackets in them they are not exact.
 ///

@@ -113,6 +113,7 @@ fn check(xml: &str) -> Result<(), ExtractError> {
     // The namespaces that each open element declares.
     let mut open: Vec<usize> = Vec::new();
     let mut in_scope = 0;
+    let mut has_root = false;
     let malformed = |at: u64| ExtractError::malformed(format!("the body is not XML: byte {at}"));
     loop {
         let event = reader.read_event();
@@ -129,10 +130,22 @@ fn check(xml: &str) -> Result<(), ExtractError> {
                     "the XML has a document type, which is not read",
                 ));
             }
-            Event::Eof if open.is_empty() => return Ok(()),
+            Event::Eof if open.is_empty() && has_root => return Ok(()),
             Event::Eof => return Err(malformed(reader.buffer_position())),
+            Event::Text(text)
+                if open.is_empty() && text.iter().any(|it| !it.is_ascii_whitespace()) =>
+            {
+                return Err(malformed(reader.buffer_position()));
+            }
+            Event::CData(_) | Event::GeneralRef(_) if open.is_empty() => {
+                return Err(malformed(reader.buffer_position()));
+            }
             _ => continue,
         };
+        if open.is_empty() && std::mem::replace(&mut has_root, true) {
+            // quick-xml would read the first root, and another recipient perhaps the second.
+            return Err(malformed(reader.buffer_position()));
+        }
         let mut declared = 0;
         for attribute in element.attributes() {
             let attribute = attribute.map_err(|_| malformed(reader.buffer_position()))?;
@@ -177,7 +190,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     struct Node {
         #[serde(default)]
-        node: Vec<Node>,
+        node: Vec<Self>,
         #[serde(default, rename = "@n")]
         number: u8,
     }
@@ -194,13 +207,14 @@ mod tests {
             "<node",
             "<node n='1' n='2'/>",
             "<node n=1/>",
+            "",
+            "text",
+            "<node/>text",
+            "&lt;<node/>",
+            "<node/><node/>",
         ] {
             let error = node(xml).expect_err(xml);
             assert!(error.is_malformed(), "{xml}: {error}");
-        }
-        for xml in ["", "text"] {
-            let error = node(xml).expect_err(xml);
-            assert!(error.is_invalid() || error.is_malformed(), "{xml}: {error}");
         }
         let error = node("<node><node n='my secret'/></node>").expect_err("no number");
         assert!(error.is_invalid());

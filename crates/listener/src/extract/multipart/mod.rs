@@ -15,7 +15,7 @@
 //!
 //! # Errors
 //!
-//! [`ExtractError`]: media types and charsets that are not read, bodies that break off or are no multipart, and limits. A part without a
+//! [`ExtractError`](super::ExtractError): media types and charsets that are not read, bodies that break off or are no multipart, and limits. A part without a
 //! name, two names for one part, line ends that are not CRLF, and a body that ends before its last boundary are no multipart: what a
 //! lenient parser makes of them is not what the next one does, and uploads have gone past filters that way.
 //!
