@@ -22,7 +22,7 @@ use super::{
 ///
 /// - It works in any tower service, too.
 /// - The refusal is problem details with a pointer, and repeats no value: axum's is text that does.
-/// - `Option<Json<T>>` is `None` for an empty body, whatever its `Content-Type`: axum's asks for that.
+/// - `Option<Json<T>>` is `None` for an empty body, whatever its `Content-Type`: axum's is if there is no `Content-Type`.
 /// - The limit is [`BodyLimit`](super::BodyLimit).
 ///
 /// # Examples

@@ -16,9 +16,9 @@ use super::ExtractError;
 
 /// How many bytes a body may have that is read as a whole. In the extensions of a request; 1 MiB if it is not there.
 ///
-/// It holds for everything here but [`Multipart`](super::multipart::Multipart), which streams. A body that says that it is larger is refused
-/// before a byte of it is read. 1 MiB is far above what people type, and values of it, which are some ten times as large as their JSON,
-/// still fit into memory a thousand times; nginx has the same default.
+/// It holds for everything here but [`Multipart`](super::multipart::Multipart), which streams. A body that says that it is
+/// larger is refused before a byte of it is read. 1 MiB is far above what people type, and values of it, which may be ten times as large
+/// as their JSON, still fit into memory a hundred times over; nginx has the same default.
 ///
 /// axum's `DefaultBodyLimit` is not read: it is for axum's own extractors. That of tower-http's `RequestBodyLimitLayer` is kept to:
 /// the smaller of the two wins.

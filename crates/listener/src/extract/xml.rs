@@ -1,6 +1,6 @@
 //! Bodies of XML.
 
-use std::{borrow::Cow, ops::Deref};
+use std::{borrow::Cow, mem, ops::Deref};
 
 use bartizan_core::{Body, BoxError};
 use bytes::Bytes;
@@ -142,7 +142,7 @@ fn check(xml: &str) -> Result<(), ExtractError> {
             }
             _ => continue,
         };
-        if open.is_empty() && std::mem::replace(&mut has_root, true) {
+        if open.is_empty() && mem::replace(&mut has_root, true) {
             // quick-xml would read the first root, and another recipient perhaps the second.
             return Err(malformed(reader.buffer_position()));
         }

@@ -6,18 +6,19 @@
 //! # Limits
 //!
 //! [`MultipartLimits`], in the extensions of the request, all with defaults: bytes in all and of each part, parts, the head of each, and
-//! what is read into memory at once. More is 413, and ends the body.
+//! what is read into memory at once. More is 413; all but the last end the body, too.
 //!
 //! # Readiness and cancellation
 //!
-//! Every method can be dropped and called again: what was read is kept. After an error, the same error comes back. A peer that sends
-//! slowly is the listener's matter, or that of a timeout above: nothing here waits for a clock.
+//! [`Multipart::next_part`] and [`Part::chunk`] can be dropped and called again: nothing is lost. What takes the whole [`Part`] takes with
+//! it what it has read. After an error of the body, the same error comes back. A peer that sends slowly is the listener's matter, or that
+//! of a timeout above: nothing here waits for a clock.
 //!
 //! # Errors
 //!
-//! [`ExtractError`](super::ExtractError): media types and charsets that are not read, bodies that break off or are no multipart, and limits. A part without a
-//! name, two names for one part, line ends that are not CRLF, and a body that ends before its last boundary are no multipart: what a
-//! lenient parser makes of them is not what the next one does, and uploads have gone past filters that way.
+//! [`ExtractError`](super::ExtractError): media types and charsets that are not read, bodies that break off or are no multipart, and
+//! limits. A part without a name, two names for one part, line ends that are not CRLF, and a body that ends before its last boundary are
+//! no multipart: what a lenient parser makes of them is not what the next one does, and uploads have gone past filters that way.
 //!
 //! # Differences from multer, and `axum::extract::Multipart` over it
 //!
