@@ -35,11 +35,14 @@ impl Pointer {
                 _ if is_plain(byte) => self.text.push(char::from(byte)),
                 _ => write!(self.text, "%{byte:02X}").expect("a string takes all"),
             }
+            // Now, and not after the last: a key may be a megabyte.
             if self.text.len() > LONGEST {
-                self.text.truncate(before);
-                self.is_full = true;
-                return;
+                break;
             }
+        }
+        if self.text.len() > LONGEST {
+            self.text.truncate(before);
+            self.is_full = true;
         }
     }
 
@@ -120,6 +123,11 @@ mod tests {
         pointer.push(&"x".repeat(1_000_000));
         pointer.push("short");
         assert_eq!(pointer.into_string(), "#/items");
+        let mut pointer = Pointer::root();
+        for _ in 0..1_000 {
+            pointer.push("");
+        }
+        assert_eq!(pointer.into_string().len(), LONGEST);
     }
 
     proptest! {
