@@ -137,7 +137,8 @@ impl Parser {
         const END: &[u8] = b"\r\n\r\n";
         let from = self.searched.saturating_sub(END.len() - 1);
         let end = memmem::find(&self.buffer[from..], END).map(|at| from + at);
-        let length = end.unwrap_or(self.buffer.len());
+        // Where it is not there yet, all but its last byte may be.
+        let length = end.unwrap_or(self.buffer.len().saturating_sub(END.len() - 1));
         if length > self.limits.head {
             return Err(Fault::HeadTooLarge);
         }
@@ -258,6 +259,21 @@ mod tests {
                 let found = parse(body.as_bytes(), chunk, limits).err().flatten();
                 assert_eq!(found, fault, "{body} in {chunk}");
             }
+        }
+    }
+
+    #[test]
+    fn a_head_at_its_limit_is_the_same_however_it_is_cut() {
+        let body = format!("--b\r\n{HEAD}\r\n--b--");
+        // With the line end before it, and without the two after it.
+        let length = HEAD.len() - 2;
+        for chunk in 1..body.len() {
+            let read = |head| {
+                let limits = MultipartLimits::default().head(head);
+                parse(body.as_bytes(), chunk, limits).map(|parts| parts.len())
+            };
+            assert_eq!(read(length), Ok(1), "cut every {chunk}");
+            assert_eq!(read(length - 1), Err(Some(Fault::HeadTooLarge)));
         }
     }
 
