@@ -12,12 +12,12 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{ConnectionId, activity::Activity};
+use crate::{ConnectionId, ConnectionStats, activity::Activity};
 
 /// What became of the requests that were in flight when the drain began, or came in after.
 ///
-/// A request whose client went away before its response was written is in neither count, and neither is one whose service
-/// panicked.
+/// A request whose client went away before its response was written, or was too slow for it, is in neither count, and neither is one
+/// whose service panicked. One that was answered by an upgrade goes on until what it was upgraded to ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
@@ -118,6 +118,20 @@ impl Drain {
             .sum()
     }
 
+    pub(crate) fn connections(&self) -> Vec<ConnectionStats> {
+        let connections: Vec<_> = {
+            let state = self.lock();
+            let pairs = state.connections.iter();
+            pairs
+                .map(|(id, activity)| (*id, Arc::clone(activity)))
+                .collect()
+        };
+        connections
+            .into_iter()
+            .map(|(id, activity)| activity.stats(id))
+            .collect()
+    }
+
     /// The counts so far; final once the phase is [`Phase::Ended`].
     pub(crate) fn counts(&self) -> Drained {
         Drained {
@@ -184,7 +198,7 @@ impl Connection {
         } else if !finished && self.activity.is_cut() {
             self.drain.cut.fetch_add(1, Relaxed);
         }
-        self.activity.request_ended();
+        self.activity.request_ended(finished);
     }
 }
 

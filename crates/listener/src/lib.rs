@@ -122,23 +122,33 @@
 //! ```
 
 mod activity;
+mod answer;
 mod body;
 mod connect_info;
 mod connection;
 mod drain;
 mod error;
 mod handle;
+mod http;
 mod in_flight;
 mod io;
 mod listener;
+mod readiness;
 mod serve;
 mod signal;
+mod stats;
 
 pub use self::{
     connect_info::{ConnectInfo, ConnectionId},
     drain::Drained,
     error::BindError,
     handle::ShutdownHandle,
+    http::{
+        FrameCounts, FrameLimit, HttpSettings, HttpSettingsBuilder, MinRate, Protocols,
+        RequestBodyError,
+    },
     listener::Listener,
+    readiness::Readiness,
     serve::Serving,
+    stats::ConnectionStats,
 };

@@ -8,15 +8,13 @@ use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
 use tower_service::Service;
 
 use crate::{
-    BindError, Serving, ShutdownHandle,
+    BindError, HttpSettings, Serving, ShutdownHandle,
     connection::Protocol,
     drain::{Drain, Owner},
+    http::capped,
     serve::{Tcp, Trigger, run},
     signal,
 };
-
-/// Later than anybody waits for. Longer times would overflow the clock.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A bound socket, with the settings for serving it.
 ///
@@ -51,7 +49,7 @@ pub struct Listener {
     local_addr: SocketAddr,
     owner: Owner,
     triggers: Vec<Trigger>,
-    header_read_timeout: Option<Duration>,
+    http: HttpSettings,
     drain_timeout: Duration,
 }
 
@@ -119,7 +117,7 @@ impl Listener {
             },
             owner: Owner(Drain::new()),
             triggers: Vec::new(),
-            header_read_timeout: Some(Duration::from_secs(30)),
+            http: HttpSettings::default(),
             drain_timeout: Duration::from_secs(25),
         })
     }
@@ -144,13 +142,20 @@ impl Listener {
         self
     }
 
-    /// How long a peer may take to send the head of a request. The default is 30 s, hyper's own; `None` is no limit.
-    ///
-    /// Then the connection is closed, without a response. Over HTTP/1.1 the time runs from the end of the response before, so this
-    /// is how long an idle connection is kept, too. Over HTTP/2 it is for the first bytes only.
+    /// How HTTP is spoken, and what a peer may ask of it. The default is [`HttpSettings::default`], which is meant for the open
+    /// internet. All of them are replaced.
+    #[must_use]
+    pub fn http(mut self, settings: HttpSettings) -> Self {
+        self.http = settings;
+        self
+    }
+
+    /// How long a peer may take to send the head of a request: see
+    /// [`HttpSettingsBuilder::header_read_timeout`](crate::HttpSettingsBuilder::header_read_timeout). The default is
+    /// 30 s; `None` is no limit.
     #[must_use]
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.header_read_timeout = timeout.into().map(|timeout| timeout.min(FOREVER));
+        self.http.header_read_timeout = capped(timeout);
         self
     }
 
@@ -200,7 +205,8 @@ impl Listener {
     /// error. An error of a body, which comes too late for an answer, ends the connection, over HTTP/2 only the stream. So does a
     /// panic.
     ///
-    /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2).
+    /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2). If its target is
+    /// absolute, `Host` is what the target says. Over HTTP/2, a `Host` that differs from `:authority` is answered by a 400.
     pub fn serve<S, RB>(self, service: S) -> Serving
     where
         S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
@@ -210,7 +216,7 @@ impl Listener {
         RB::Data: Send,
         RB::Error: Into<BoxError>,
     {
-        let protocol = Protocol::new(self.header_read_timeout);
+        let protocol = Protocol::new(self.http);
         let run = run(self.tcp, self.owner, protocol, self.drain_timeout, service);
         Serving::new(self.triggers, run)
     }

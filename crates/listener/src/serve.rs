@@ -306,7 +306,7 @@ mod tests {
         let running = run(
             script(errors),
             Owner(drain),
-            Protocol::new(None),
+            Protocol::new(crate::HttpSettings::default()),
             Duration::from_secs(25),
             service,
         );
