@@ -137,11 +137,7 @@ fn guarded(request: Request<Incoming>, settings: &HttpSettings) -> Request<Body>
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     let rate = settings.min_request_rate.filter(|_| !is_grpc);
-    let most = settings.max_body_bytes;
-    if rate.is_none() && most.is_none() {
-        return request.map(Body::new);
-    }
-    request.map(|body| Body::new(Guarded::new(body, most, rate)))
+    request.map(|body| Body::new(Guarded::new(body, settings.max_body_bytes, rate)))
 }
 
 /// The service's response, or what stands for its error.
@@ -184,9 +180,14 @@ fn answer_to(error: &(dyn std::error::Error + 'static), version: Version) -> Res
         let detail = "the body is too long";
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, detail, version);
     }
-    if find::<RequestBodyError>(error).is_some() {
-        let detail = "the body came too slowly";
-        return refuse(StatusCode::REQUEST_TIMEOUT, detail, version);
+    if let Some(body) = find::<RequestBodyError>(error) {
+        tracing::debug!(error, "a request's body ended too early");
+        let (status, detail) = if body.is_too_slow() {
+            (StatusCode::REQUEST_TIMEOUT, "the body came too slowly")
+        } else {
+            (StatusCode::BAD_REQUEST, "the body is broken")
+        };
+        return refuse(status, detail, version);
     }
     if find::<hyper::Error>(error).is_some_and(is_of_the_peer) {
         tracing::debug!(error, "the request broke off");

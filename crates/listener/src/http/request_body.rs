@@ -16,34 +16,53 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{MinRate, rate::Allowance};
 
-/// Why the body of a request ended too early, where the listener ended it.
+/// Why the body of a request ended too early.
 ///
 /// A body that is too long ends with `http_body_util`'s `LengthLimitError` instead, which is what others know.
 #[derive(Debug)]
-pub struct RequestBodyError {
-    rate: MinRate,
+pub struct RequestBodyError(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    TooSlow(MinRate),
+    Broken(BoxError),
 }
 
 impl RequestBodyError {
     /// Whether the peer sent the body too slowly: see
-    /// [`min_request_rate`](crate::HttpSettingsBuilder::min_request_rate). So far it is always so.
+    /// [`min_request_rate`](crate::HttpSettingsBuilder::min_request_rate).
     pub const fn is_too_slow(&self) -> bool {
-        true
+        matches!(self.0, Kind::TooSlow(_))
+    }
+
+    /// Whether the body was malformed, or the peer went away in the middle of it. The source says which.
+    pub const fn is_broken(&self) -> bool {
+        matches!(self.0, Kind::Broken(_))
     }
 }
 
 impl fmt::Display for RequestBodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the peer sent the body of its request too slowly: less than {} bytes per second for {:?}",
-            self.rate.bytes_per_second(),
-            self.rate.grace()
-        )
+        match &self.0 {
+            Kind::TooSlow(rate) => write!(
+                f,
+                "the peer sent the body of its request too slowly: less than {} bytes per second for {:?}",
+                rate.bytes_per_second(),
+                rate.grace()
+            ),
+            Kind::Broken(_) => f.write_str("the body of the request is broken"),
+        }
     }
 }
 
-impl Error for RequestBodyError {}
+impl Error for RequestBodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Kind::TooSlow(_) => None,
+            Kind::Broken(source) => Some(&**source),
+        }
+    }
+}
 
 /// Whether a body was too long.
 pub(crate) fn is_over_limit(error: &(dyn Error + 'static)) -> bool {
@@ -99,7 +118,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        let frame = this.body.poll_frame(cx);
+        let frame = this.body.poll_frame(cx).map_err(explain);
         let Some(rate) = *this.rate else {
             return frame;
         };
@@ -146,7 +165,7 @@ where
         *since = None;
         allowance.account(super::FOREVER, 0);
         tracing::debug!("a request's body came too slowly");
-        Poll::Ready(Some(Err(RequestBodyError { rate }.into())))
+        Poll::Ready(Some(Err(RequestBodyError(Kind::TooSlow(rate)).into())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -156,6 +175,14 @@ where
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Says whose body it was: a service may have others, and errors of theirs.
+fn explain(error: BoxError) -> BoxError {
+    if error.is::<LengthLimitError>() {
+        return error;
+    }
+    RequestBodyError(Kind::Broken(error)).into()
 }
 
 #[cfg(test)]
@@ -195,6 +222,18 @@ mod tests {
         let body = Guarded::new(Full::new(Bytes::from("hello!")), Some(5), None);
         let error = Box::pin(body).collect().await.expect_err("it is too long");
         assert!(is_over_limit(&*error));
+    }
+
+    #[tokio::test]
+    async fn says_that_it_broke_and_why() {
+        let (body, handle) = ControlledBody::new();
+        handle.fail("the cause");
+        let body = Guarded::new(body, None, None);
+        let error = Box::pin(body).collect().await.expect_err("it broke");
+        let error = find::<RequestBodyError>(&*error).expect("ours");
+        assert!(error.is_broken() && !error.is_too_slow());
+        assert_eq!(error.source().expect("a source").to_string(), "the cause");
+        assert!(!error.to_string().contains("the cause"));
     }
 
     #[tokio::test(start_paused = true)]
