@@ -102,8 +102,8 @@ impl Protocol {
                     until_cut(linger, &activity).await;
                 }
             }
-            (End::Done(_) | End::Closed(Why::Flood), Ok(returned)) => {
-                tracing::warn!(id = %info.id(), peer = %info.peer(), why = %Why::Flood, "closing the connection");
+            (End::Done(_), Ok(returned)) => {
+                say(info, Why::Flood);
                 let calm = time::timeout(self.settings.linger, returned.calm_down());
                 until_cut(calm, &activity).await;
             }
@@ -117,9 +117,7 @@ impl Protocol {
             }
             // ## (Dismissed | TooSlow) => Closed
             (End::Dismissed, _) => {}
-            (End::Closed(why), _) => {
-                tracing::debug!(id = %info.id(), peer = %info.peer(), %why, "closing the connection");
-            }
+            (End::Closed(why), _) => say(info, why),
         }
         tracing::debug!(stats = ?activity.stats(info.id()), "connection closed");
         drop(place);
@@ -149,6 +147,8 @@ where
         // Once round the runtime, so that it learns what has arrived on a connection just accepted.
         yield_now().await;
     });
+    // What a drain finds idle, or has been idle for long, has reached the peer. The response before this moment may not have.
+    let mut is_settled = true;
     let end = poll_fn(|cx| {
         // An idle connection first looks whether a request has arrived, and serves it. A busy one goes to drain first, so that its
         // response says `Connection: close`.
@@ -160,8 +160,9 @@ where
         match watch.as_mut().poll(cx, activity) {
             Poll::Ready(Verdict::Close(why)) => Poll::Ready(Some(End::Closed(why))),
             Poll::Ready(Verdict::Retire(why)) => {
-                tracing::debug!(id = %info.id(), peer = %info.peer(), %why, "retiring the connection");
+                say(info, why);
                 activity.retire();
+                is_settled = why == Why::Idle;
                 Poll::Ready(None)
             }
             Poll::Ready(Verdict::Wait(_)) | Poll::Pending => {
@@ -173,7 +174,9 @@ where
         return end;
     }
     // ## (Draining | Retiring) => (Done | Dismissed | Closed)
-    activity.settle();
+    if is_settled {
+        activity.settle();
+    }
     http.as_mut().graceful_shutdown();
     let ended = poll_fn(|cx| {
         if let Poll::Ready(ended) = http.as_mut().poll(cx) {
@@ -200,6 +203,11 @@ async fn until_cut(future: impl Future, activity: &Activity) {
         _ = future => {}
         () = activity.cut() => {}
     }
+}
+
+/// Whoever may cause a line of the log at will, may fill the disk: these are for who looks for them.
+fn say(info: ConnectInfo, why: Why) {
+    tracing::debug!(id = %info.id(), peer = %info.peer(), %why, "ending the connection");
 }
 
 fn log(info: ConnectInfo, ended: Result<(), BoxError>) {

@@ -32,3 +32,10 @@ pub use self::{
 
 /// Later than anybody waits for. Longer times would overflow the clock.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+pub(crate) fn read_frames(bytes: &[u8], piece: usize) {
+    let mut frames = Frames::new(0);
+    for piece in bytes.chunks(piece) {
+        frames.read(piece, |_| {});
+    }
+}

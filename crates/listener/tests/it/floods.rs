@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::pending,
+    future::{Pending, pending},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -113,11 +113,10 @@ const FLOODS: [(&str, Piece); 7] = [
     ("empty data", empty_data),
 ];
 
+type Never = Pending<Result<Response<Body>, Infallible>>;
+
 /// Never answers, and counts.
-fn counting() -> (
-    Arc<AtomicUsize>,
-    impl Fn(Request<Body>) -> std::future::Pending<Result<Response<Body>, Infallible>> + Clone,
-) {
+fn counting() -> (Arc<AtomicUsize>, impl Fn(Request<Body>) -> Never + Clone) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     let service = move |_: Request<Body>| {

@@ -441,6 +441,13 @@ async fn a_connection_has_its_number_of_requests() {
         "the last one says so: {last}"
     );
 
+    // What comes after it does not cost the last response: such a connection is not reset.
+    let mut sent = "GET / HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3).into_bytes();
+    sent.resize(2 << 20, b'x');
+    let mut client = raw(server.addr, &sent).await;
+    assert!(rest(&mut client).await.ends_with(b"hello"));
+    drop(client);
+
     let mut two = h2(server.addr).await;
     let mut answered = 0;
     while let Ok(response) = two.send_request(get("/")).await {
@@ -519,14 +526,14 @@ async fn responses_say_when_and_by_whom_as_it_is_set() {
         ),
         (settings().server_header("it"), "/own", Some("own"), true),
     ] {
-        let server = Server::start(with(settings).await, own.clone());
+        let server = Server::start(with(settings).await, own);
         for response in [
             h1(server.addr).await.send_request(get(path)).await,
             h2(server.addr).await.send_request(get(path)).await,
         ] {
             let headers = response.expect("a response").headers().clone();
             assert_eq!(
-                headers.get(header::SERVER).map(|value| value.as_bytes()),
+                headers.get(header::SERVER).map(HeaderValue::as_bytes),
                 server_header.map(str::as_bytes)
             );
             assert_eq!(headers.contains_key(header::DATE), date);
