@@ -220,3 +220,92 @@ fn log(info: ConnectInfo, ended: Result<(), BoxError>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, io};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+    use tower::service_fn;
+
+    use super::*;
+    use crate::{ConnectionId, drain::Drain};
+
+    /// A transport of which the runtime does not know yet that there is something to read.
+    struct Late {
+        io: DuplexStream,
+        is_known: bool,
+    }
+
+    impl AsyncRead for Late {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if !self.is_known {
+                self.is_known = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Late {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.io).poll_write(cx, buf)
+        }
+
+        fn poll_flush(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_flush(cx)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_accepted_during_the_drain_is_served_what_it_has_sent() {
+        let drain = Drain::new();
+        drain.begin();
+        let (mut client, io) = duplex(1024);
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .expect("there is room");
+        let info = ConnectInfo {
+            id: ConnectionId::next(),
+            local: ([127, 0, 0, 1], 1).into(),
+            peer: ([127, 0, 0, 1], 2).into(),
+        };
+        let service = service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::from("hello")))
+        });
+        let late = Late {
+            io,
+            is_known: false,
+        };
+        let connection = drain.admit(info.id());
+        let serving = Protocol::new(HttpSettings::default()).serve(late, info, connection, service);
+        let reading = async {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.expect("UTF-8");
+            drop(client);
+            answer
+        };
+        let ((), answer) = tokio::join!(serving, reading);
+        assert!(answer.ends_with("hello"), "{answer}");
+    }
+}

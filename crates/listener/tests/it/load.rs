@@ -10,7 +10,7 @@ use std::{
 
 use bartizan_core::Body;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use http_body_util::Full;
 use hyper::{body::Incoming, client::conn::http1};
@@ -52,12 +52,17 @@ async fn two_hundred_requests_in_flight_are_all_answered() {
 }
 
 /// Requests race with the shutdown. Whatever reached the service is answered in full; whatever did not has failed.
+///
+/// Counted over HTTP/1.1 only, beside load over HTTP/2: hyper's HTTP/2 client gives up some responses that are still to come when it
+/// reads a GOAWAY, whoever sent it. [`drains_under_load_lose_nothing_and_serve_nothing_twice`] does without it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_reaches_the_service_is_answered() {
     let called = Arc::new(AtomicUsize::new(0));
     let counting = Arc::clone(&called);
-    let service = service_fn(move |_: Request<Body>| {
-        counting.fetch_add(1, SeqCst);
+    let service = service_fn(move |request: Request<Body>| {
+        if request.version() != Version::HTTP_2 {
+            counting.fetch_add(1, SeqCst);
+        }
         async {
             tokio::task::yield_now().await;
             Ok::<_, Infallible>(Response::new(Body::from("x".repeat(100_000))))
@@ -69,7 +74,7 @@ async fn what_reaches_the_service_is_answered() {
     let mut clients = JoinSet::new();
     for _ in 0..8 {
         clients.spawn(call_over_h1(server.addr, Arc::clone(&answered)));
-        clients.spawn(call_over_h2(server.addr, Arc::clone(&answered)));
+        clients.spawn(call_over_h2(server.addr, Arc::default()));
     }
     within(async {
         while answered.load(SeqCst) < 500 {
