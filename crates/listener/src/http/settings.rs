@@ -399,6 +399,11 @@ impl HttpSettingsBuilder {
             let expected = "16384 to 16777215 (RFC 9113 section 6.5.2)";
             return Err(ConfigError::new("http2_max_frame_size", frame, expected));
         }
+        // Every client begins with a few.
+        if let Some(limit) = settings.http2_frame_limit.filter(|limit| limit.burst < 10) {
+            let field = "http2_frame_limit.burst";
+            return Err(ConfigError::new(field, limit.burst, "at least 10"));
+        }
         if settings.max_requests == Some(0) {
             return Err(ConfigError::new("max_requests", 0, "at least 1"));
         }
@@ -459,6 +464,13 @@ mod tests {
                 "http2_keep_alive",
             ),
             (builder().max_requests(0), "max_requests"),
+            (
+                builder().http2_frame_limit(FrameLimit {
+                    burst: 1,
+                    per_second: 1,
+                }),
+                "http2_frame_limit.burst",
+            ),
             (builder().server_header("a\nb"), "server_header"),
         ] {
             assert_eq!(builder.build().expect_err(field).field(), field);
