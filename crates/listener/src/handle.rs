@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Drained,
+    ConnectionStats, Drained, Readiness, Stats,
     drain::{Drain, Phase},
 };
 
@@ -89,10 +89,37 @@ impl ShutdownHandle {
         self.0.phase() >= Phase::Draining
     }
 
+    /// What has happened so far, and what is happening.
+    ///
+    /// Counted over all open connections at every call: for a dashboard, not for every request.
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
     /// The number of requests whose head has been read and whose response is not yet written.
     ///
     /// Counted over all connections at every call: for a metric, not for every request.
     pub fn in_flight(&self) -> usize {
         self.0.in_flight()
+    }
+
+    /// Waits until the drain begins. For what is not a request and has to come to an end, too: a WebSocket that says goodbye, a stream of
+    /// events, a job.
+    ///
+    /// Dropping this future changes nothing.
+    pub async fn draining(&self) {
+        self.0.reached(Phase::Draining).await;
+    }
+
+    /// A service that tells load balancers whether to send requests here: see [`Readiness`].
+    pub fn readiness(&self) -> Readiness {
+        Readiness::new(self.clone())
+    }
+
+    /// What every open connection has done so far, in no particular order.
+    ///
+    /// It is made at every call, from counters that requests write without locks: for a page of diagnostics, not for every request.
+    pub fn connections(&self) -> Vec<ConnectionStats> {
+        self.0.connections()
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Without `openssl` on the machine these tests say so, and pass.
 
-#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a build of openssl that cannot do something says what"
+)]
 
 use std::{
     net::SocketAddr,
@@ -76,7 +79,7 @@ fn openssl() -> Option<Command> {
         .status()
         .is_ok_and(|status| status.success());
     if !there {
-        eprintln!("skipped: there is no openssl");
+        bartizan_testing::skipped("openssl", "there is no openssl");
         return None;
     }
     let mut command = Command::new("openssl");

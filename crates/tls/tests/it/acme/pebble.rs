@@ -2,8 +2,6 @@
 //!
 //! Without `pebble` and `pebble-challtestsrv` on the machine these tests say so, and pass.
 
-#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-
 use std::{convert::Infallible, net::SocketAddr, process::Stdio};
 
 use bartizan_core::Body;
@@ -137,7 +135,7 @@ async fn start(program: &str, arguments: &[&str], ready: &str) -> Option<Child> 
         .kill_on_drop(true)
         .spawn();
     let Ok(mut child) = spawned else {
-        eprintln!("skipped: there is no {program}");
+        bartizan_testing::skipped("acme::pebble", &format!("there is no {program}"));
         return None;
     };
     let (said, mut ready_said) = mpsc::channel(1);
