@@ -11,6 +11,7 @@
 //! | `listener` | `listener` | serving any service or axum router, with draining |
 //! | `resilience` | `resilience` | retries, breakers, balancing, limits, timeouts and the rest |
 //! | `tls` | `tls` | TLS for both ends on rustls: identities, trust, revocation, reload |
+//! | `acme` | | certificates from a CA by themselves, in `tls`; not in `full` |
 //! | `full` | | all of them |
 //!
 //! Every one of them is a crate of its own (`bartizan-client`, …), and depending on just that one costs just that one.
