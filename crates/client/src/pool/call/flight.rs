@@ -173,7 +173,9 @@ impl Flight {
             false => !conn.control.has_read.load(Ordering::Relaxed),
         };
         let is_refused = is_refused(&error);
-        let is_stale = one.lease.carried > 0 && is_silent && is_lost_connection(&error);
+        let is_lost =
+            is_lost_connection(&error) && !conn.control.has_stalled.load(Ordering::Relaxed);
+        let is_stale = one.lease.carried > 0 && is_silent && is_lost;
         let request = match (unsent, one.copy) {
             (Some(mut unsent), _) if self.tries < MOST_TRIES => {
                 one.added.remove(unsent.headers_mut());

@@ -469,6 +469,41 @@ fn draining_tells_who_waits_and_closes_what_is_unused() {
     assert!(shell.core.is_empty());
 }
 
+/// A waiter gives up as a connection comes free for it. Whichever lock comes first, the next waiter has it, and is woken.
+#[cfg(bartizan_loom)]
+#[test]
+fn loom_a_grant_and_a_cancellation_meet() {
+    use loom::{
+        sync::{Arc, Mutex},
+        thread,
+    };
+
+    loom::model(|| {
+        let mut shell = Shell::new(Limits {
+            per_origin: 1,
+            ..limits()
+        });
+        let busy = shell.later(1);
+        let (gives_up, next) = (shell.later(1), shell.later(1));
+        shell.core.wake_by(&next, 2);
+        shell.dialed(Speaks::Http1);
+        let grant = shell.granted(&busy);
+        let shell = Arc::new(Mutex::new(shell));
+        let releases = thread::spawn({
+            let shell = shell.clone();
+            move || shell.lock().expect("a shell").release(&grant)
+        });
+        let cancels =
+            |core: &mut TestCore, now, actions: &mut _| core.cancel(gives_up, now, actions);
+        shell.lock().expect("a shell").with(cancels);
+        releases.join().expect("no panic");
+        let mut shell = shell.lock().expect("a shell");
+        assert_eq!(shell.woken, [2]);
+        shell.granted(&next);
+        assert_eq!(shell.core.census().leases, 1);
+    });
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Acquire { key: u8, fresh: bool },
