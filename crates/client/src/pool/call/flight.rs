@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -58,10 +59,11 @@ struct Try {
 }
 
 impl Flight {
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    /// Takes the URI: what goes over the wire is made of it for each connection.
+    pub(super) fn of<B>(request: &mut Request<B>) -> Self {
         Self {
             method: request.method().clone(),
-            uri: request.uri().clone(),
+            uri: mem::take(request.uri_mut()),
             timeouts: request.extensions().get().cloned().map(Box::new),
             tries: 0,
             is_replayed: false,

@@ -109,7 +109,7 @@ async fn mixed_calls() {
         // Each a task, so that threads share the work.
         let calls = calls.map(tokio::spawn);
         let calls = stream::iter(calls).buffer_unordered(64);
-        let calls = calls.for_each(|call| future::ready(call.expect("no panic")));
+        let calls = calls.for_each(|call| async { call.expect("no panic") });
         let done = tokio::time::timeout(Duration::from_secs(90), calls).await;
         done.unwrap_or_else(|_| panic!("some call hangs: {:?}", pool.stats()));
         until(&pool, |stats| {
