@@ -92,11 +92,26 @@ fn every_dependency_has_the_features_that_the_code_needs() {
         let code = blocks(&text, &["rust", "rs"]);
         for feature in ["client", "listener", "resilience"] {
             let is_used = code.contains("bartizan::") && code.contains(&format!("{feature}::"));
+            // `client-full` has `client` in it.
+            let is_there = manifest.contains(&format!("\"{feature}\""))
+                || manifest.contains(&format!("\"{feature}-full\""));
             assert!(
-                !is_used || manifest.contains(&format!("\"{feature}\"")),
+                !is_used || is_there,
                 "{name} uses bartizan::{feature}, and its dependency has no feature \"{feature}\""
             );
         }
+        let is_full = [
+            "stack::full",
+            "CookieLayer",
+            "RedirectLayer",
+            "DecompressionLayer",
+        ]
+        .iter()
+        .any(|it| code.contains(it));
+        assert!(
+            !is_full || manifest.contains("\"client-full\""),
+            "{name} uses more of the client than its dependency has: \"client-full\""
+        );
     }
     assert!(dependencies > 0, "the cookbook shows dependencies");
 }
