@@ -3,13 +3,19 @@
 //! `cargo bench -p bartizan-bench --bench transport`. The contenders take turns within every round, so that a machine whose speed
 //! drifts is as unfair to one as to the others. Each contender's least time stands beside the ratio of the least, and its median beside
 //! the median of the ratios within a round: that one counts, as medians of times that drift can contradict it.
+//!
+//! With arguments it runs one contender for so many requests, against a server in a process of its own, so that callgrind sees the
+//! client alone: `count ours 1 50 2000` is our transport, HTTP/1.1, 50 in flight, 2,000 requests. The difference between two numbers
+//! of requests is what the requests cost; `bench/README.md` has the commands.
 
 #![allow(clippy::print_stdout, reason = "its table is its result")]
 #![allow(clippy::future_not_send, reason = "all of it runs on one thread")]
 
 use std::{
     convert::Infallible,
+    io::{BufRead, BufReader},
     net::SocketAddr,
+    process::{Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -41,7 +47,72 @@ use tower::{Service, ServiceExt};
 const ROUNDS: usize = 15;
 const REQUESTS: usize = 4_000;
 
-fn main() {
+fn main() -> Result<(), BoxError> {
+    // cargo adds `--bench`.
+    let arguments: Vec<_> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve"] => {
+            println!("{}", serve());
+            // Until the other end of the pipe is gone.
+            std::io::stdin().read_line(&mut String::new())?;
+        }
+        ["count", who, protocol, in_flight, requests] => {
+            let protocol = if protocol == "2" {
+                Protocol::Http2
+            } else {
+                Protocol::Http1
+            };
+            count(who, protocol, in_flight.parse()?, requests.parse()?)?;
+        }
+        _ => table(),
+    }
+    Ok(())
+}
+
+/// Runs one contender, and nothing else in this process.
+fn count(who: &str, protocol: Protocol, in_flight: usize, requests: usize) -> Result<(), BoxError> {
+    let mut server = Command::new(std::env::current_exe()?)
+        .arg("serve")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut uri = String::new();
+    BufReader::new(server.stdout.take().ok_or("a pipe")?).read_line(&mut uri)?;
+    let uri: Uri = uri.trim().parse()?;
+    runtime().block_on(async {
+        match who {
+            "raw" => {
+                let raw = Raw::connect(protocol, &uri, in_flight).await?;
+                raw.run(&uri, in_flight, requests).await
+            }
+            "legacy" => {
+                let client = legacy(protocol);
+                run(|| client.clone(), &uri, in_flight, requests).await
+            }
+            "ours" => {
+                let client = Transport::builder().protocol(protocol).build()?;
+                run(|| client.clone(), &uri, in_flight, requests).await
+            }
+            other => Err(format!("no contender `{other}`: raw, legacy or ours").into()),
+        }
+    })?;
+    drop(server.stdin.take());
+    server.wait()?;
+    Ok(())
+}
+
+fn legacy(protocol: Protocol) -> Client<HttpConnector, Body> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new())
+        .http2_only(matches!(protocol, Protocol::Http2))
+        .build(connector)
+}
+
+fn table() {
     let uri = serve();
     let runtime = runtime();
     println!(
@@ -100,11 +171,7 @@ async fn compare(
     uri: &Uri,
     in_flight: usize,
 ) -> Result<Vec<(&'static str, [f64; 4])>, BoxError> {
-    let mut legacy = Client::builder(TokioExecutor::new());
-    legacy.http2_only(matches!(protocol, Protocol::Http2));
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    let legacy: Client<_, Body> = legacy.build(connector);
+    let legacy = legacy(protocol);
     let ours: Transport = Transport::builder().protocol(protocol).build()?;
     let raw = Raw::connect(protocol, uri, in_flight).await?;
 
@@ -113,9 +180,9 @@ async fn compare(
     // The first round opens the connections and is not counted.
     for round in 0..=ROUNDS {
         let figures = [
-            raw.run(uri, in_flight).await?,
-            run(|| legacy.clone(), uri, in_flight).await?,
-            run(|| ours.clone(), uri, in_flight).await?,
+            raw.run(uri, in_flight, REQUESTS).await?,
+            run(|| legacy.clone(), uri, in_flight, REQUESTS).await?,
+            run(|| ours.clone(), uri, in_flight, REQUESTS).await?,
         ];
         if round > 0 {
             for (contender, figure) in rounds.iter_mut().zip(figures) {
@@ -153,16 +220,17 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Microseconds per request, of `REQUESTS` requests by `in_flight` tasks that each wait for one before they send the next.
+/// Microseconds per request, of `requests` requests by `in_flight` tasks that each wait for one before they send the next.
 async fn timed<F: Future<Output = Result<(), BoxError>>>(
     in_flight: usize,
+    requests: usize,
     worker: impl Fn(usize, Arc<AtomicUsize>) -> F,
 ) -> Result<f64, BoxError> {
-    let left = Arc::new(AtomicUsize::new(REQUESTS));
+    let left = Arc::new(AtomicUsize::new(requests));
     let started = Instant::now();
     try_join_all((0..in_flight).map(|n| worker(n, Arc::clone(&left)))).await?;
     #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
-    let requests = REQUESTS as f64;
+    let requests = requests as f64;
     Ok(started.elapsed().as_secs_f64() * 1e6 / requests)
 }
 
@@ -173,12 +241,17 @@ fn take_one(left: &AtomicUsize) -> bool {
     .is_ok()
 }
 
-async fn run<S, B>(service: impl Fn() -> S, uri: &Uri, in_flight: usize) -> Result<f64, BoxError>
+async fn run<S, B>(
+    service: impl Fn() -> S,
+    uri: &Uri,
+    in_flight: usize,
+    requests: usize,
+) -> Result<f64, BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
     B: http_body::Body<Error: Into<BoxError>>,
 {
-    timed(in_flight, |_, left| {
+    timed(in_flight, requests, |_, left| {
         let mut service = service();
         async move {
             while take_one(&left) {
@@ -222,10 +295,10 @@ impl Raw {
         Ok(Self::Http1(senders))
     }
 
-    async fn run(&self, uri: &Uri, in_flight: usize) -> Result<f64, BoxError> {
+    async fn run(&self, uri: &Uri, in_flight: usize, requests: usize) -> Result<f64, BoxError> {
         let path = uri.path_and_query().ok_or("a path")?.as_str();
         let host = uri.authority().ok_or("an absolute URI")?.as_str();
-        timed(in_flight, |n, left| async move {
+        timed(in_flight, requests, |n, left| async move {
             while take_one(&left) {
                 let response: Response<Incoming> = match self {
                     Self::Http1(senders) => {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use http::{Method, Request, Uri, uri::Parts};
+use http::{Extensions, Method, Request, Uri, uri::Parts};
 
-use crate::{call_timeout::Deadline, response::Times};
+use crate::{call_timeout::Deadline, pool::ConnectionInfo, response::Times};
 
 /// Which call an error is about, and what else reading its response needs to know. Kept in the response's extensions, in one value:
 /// each value there is an allocation.
@@ -29,6 +29,14 @@ impl Call {
     /// Copies no text: a URI is shared bytes.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self::new(request.method().clone(), request.uri().clone())
+    }
+
+    /// The call that a response answers, as whoever sent it has said, or else the transport.
+    pub(crate) fn answered_by(extensions: &mut Extensions) -> Option<Self> {
+        match extensions.remove() {
+            Some(call) => Some(call),
+            None => extensions.get_mut::<ConnectionInfo>()?.take_call(),
+        }
     }
 
     pub(crate) fn redacted(mut self) -> Self {

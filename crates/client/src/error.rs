@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 
 pub(crate) use crate::call::{Call, redacted, redacted_text};
 
-use crate::{connect::Destination, pool::ConnectionInfo};
+use crate::pool::ConnectionInfo;
 
 /// Why a call came to nothing: it could not be built, sent, answered, or read.
 ///
@@ -165,23 +165,6 @@ impl Error {
     pub(crate) fn with_connection(mut self, connection: ConnectionInfo) -> Self {
         self.0.connection = Some(connection);
         self
-    }
-
-    /// The error of any connector: ours as it is, and any other as the source of one.
-    pub(crate) fn of_connector(error: BoxError, destination: &Destination) -> Self {
-        match error.downcast::<Self>() {
-            Ok(ours) => *ours,
-            Err(other) => {
-                let (host, port) = (destination.host(), destination.port());
-                Self::new(
-                    Kind::Connect,
-                    format!(
-                        "connection failed: tried {host}:{port}; check that something listens there"
-                    ),
-                )
-                .with_source(other)
-            }
-        }
     }
 
     /// The error of one attempt to connect, for one of the calls that waited for it.

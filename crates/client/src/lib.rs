@@ -84,7 +84,6 @@ mod error;
 pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
-mod legacy_connect;
 mod limits;
 #[cfg(feature = "logging")]
 pub mod logging;
@@ -97,7 +96,6 @@ pub mod proxy;
 #[cfg(feature = "redirect")]
 pub mod redirect;
 mod request;
-mod resolve;
 mod response;
 #[cfg(feature = "sse")]
 pub mod sse;

@@ -9,7 +9,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {
-    /// Waiting for a connection while the pool has as many as it may. Default: 30 s.
+    /// Waiting for a connection: for one to come free, or for a new one to be made. Default: 30 s, which is above the three phases of
+    /// making one together.
     pub acquire: Option<Duration>,
     /// From a name to its addresses. Default: 5 s.
     pub resolve: Option<Duration>,
@@ -17,10 +18,10 @@ pub struct Timeouts {
     pub connect: Option<Duration>,
     /// The TLS handshake. Default: 10 s.
     pub tls: Option<Duration>,
-    /// One write to the socket, the request's head included, that makes no progress. Default: 30 s.
+    /// A write to the socket that makes no progress. Default: 30 s. Over HTTP/2 that of the request sent last, as they share a socket.
     pub write: Option<Duration>,
     /// How long a request that [expects](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1) `100-continue` waits for it before it
-    /// sends its body anyway. Default: 1 s.
+    /// sends its body anyway. Default: 1 s. `None` does not wait, and neither does HTTP/2, over which hyper does not tell.
     pub expect_continue: Option<Duration>,
     /// From the end of the request to the head of the response. Default: none, as only the caller knows how long an answer may take.
     pub first_byte: Option<Duration>,

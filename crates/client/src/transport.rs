@@ -9,11 +9,12 @@ use bartizan_core::{BoxError, ConfigError};
 use http::{Request, Response};
 use tower_service::Service;
 
+#[cfg(feature = "tls")]
+use crate::connect::TlsLayer;
 use crate::{
     Error, Timeouts,
-    legacy_connect::Connector,
-    pool::{Pool, PoolBuilder, PoolFuture, ResponseBody},
-    resolve::Resolver,
+    connect::{Connector, ConnectorBuilder},
+    pool::{Config, Pool, PoolBuilder, PoolFuture, ResponseBody},
 };
 
 /// Sends requests over TCP, and keeps the connections for the next ones. The innermost service of a client stack.
@@ -23,9 +24,8 @@ use crate::{
 ///
 /// # Connections
 ///
-/// A [`Pool`] over TCP: see [`pool`](crate::pool) for how connections are made, shared and given up. Names are resolved by the
-/// system, except that `localhost` and names below it are this machine, and those below `.invalid` fail at once (RFC 6761). Of
-/// several addresses the first that answers wins: the other family is tried 300 ms after the first (happy eyeballs, RFC 8305).
+/// A [`Pool`] over a [`Connector`], each with its defaults: see [`pool`](crate::pool) for how connections are kept and shared, and
+/// the connector for how they are made. For other parts, give a [`Pool`] a connector of your own.
 ///
 /// # Readiness and cancellation
 ///
@@ -36,9 +36,9 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Error`]. [`is_builder`](Error::is_builder) for what cannot be sent: a URI without scheme and host, one with user information
-/// (RFC 9110 section 4.2.4), and `https`, since this transport has no TLS. The error of a request body that fails is among the
-/// sources.
+/// [`Error`]. [`is_builder`](Error::is_builder) for what cannot be sent: a URI without scheme and host, or one with user information
+/// (RFC 9110 section 4.2.4). [`is_tls`](Error::is_tls) for `https`, unless it is [given TLS](TransportBuilder). The error of a request body that
+/// fails is among the sources.
 ///
 /// # Examples
 ///
@@ -91,7 +91,9 @@ pub struct Transport {
 impl Transport {
     /// A transport with every default of [`TransportBuilder`].
     pub fn new() -> Self {
-        Self::builder().build().expect("the defaults are valid")
+        Self {
+            pool: Pool::of(Config::default(), Connector::new()),
+        }
     }
 
     /// Changes some of the defaults.
@@ -169,33 +171,32 @@ pub enum Protocol {
 #[derive(Clone, Debug)]
 pub struct TransportBuilder {
     pool: PoolBuilder,
-    connect_timeout: Option<Duration>,
-    nodelay: bool,
+    connector: ConnectorBuilder,
 }
 
 impl TransportBuilder {
     fn new() -> Self {
         Self {
             pool: PoolBuilder::new(),
-            connect_timeout: Timeouts::new().connect,
-            nodelay: true,
+            connector: Connector::builder(),
         }
     }
 
-    /// Sets how long a connection may take: the name lookup, and TCP to all of the host's addresses together.
+    /// Sets how long a connection may take: so long for the name lookup, and so long for TCP to all of the host's addresses together.
     ///
     /// Default: 5 s. That leaves room for two lost packets, which TCP sends again after 1 s and 2 s more, and is well below what
     /// a caller waits for.
     #[must_use]
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
+        let timeouts = self.pool.timeouts_mut();
+        timeouts.resolve = Some(timeout);
+        timeouts.connect = Some(timeout);
         self
     }
 
-    /// Sets how long each phase may take, that for connecting included. Default: [`Timeouts::new`].
+    /// Sets how long each phase may take, those of connecting included. Default: [`Timeouts::new`].
     #[must_use]
     pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.connect_timeout = timeouts.connect;
         self.pool = self.pool.timeouts(timeouts);
         self
     }
@@ -204,8 +205,46 @@ impl TransportBuilder {
     ///
     /// Default: `true`. Without it, a request of two small writes can wait 40 ms and more for the peer's delayed acknowledgement.
     #[must_use]
-    pub const fn nodelay(mut self, nodelay: bool) -> Self {
-        self.nodelay = nodelay;
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        self.connector = self.connector.nodelay(nodelay);
+        self
+    }
+
+    /// Sets how TLS is made. Default: not at all, and `https` is refused: whom to trust is for the caller to say.
+    ///
+    /// ```
+    /// use bartizan_client::{Transport, connect::TlsLayer};
+    /// use bartizan_tls::{ClientTls, Provider, TrustAnchors};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let trust = TrustAnchors::platform()?;
+    /// let tls = TlsLayer::try_new(ClientTls::new(Provider::aws_lc(), trust))?;
+    /// let transport = Transport::builder().tls(tls).build()?;
+    /// # let _ = transport;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsLayer) -> Self {
+        self.connector = self.connector.tls(tls);
+        self
+    }
+
+    /// Sets the proxies. Default: none, those of the environment neither; for them, give it
+    /// [`Proxies::try_from_env`](crate::proxy::Proxies::try_from_env).
+    #[cfg(feature = "proxy")]
+    #[must_use]
+    pub fn proxies(mut self, proxies: crate::proxy::Proxies) -> Self {
+        self.connector = self.connector.proxies(proxies);
+        self
+    }
+
+    /// Sets everything about reaching the peer: sockets, names, happy eyeballs, proxies, TLS. Replaces what was set before of those. For a
+    /// resolver or a connector of another type, make a [`Pool`] of it.
+    #[must_use]
+    pub fn connector(mut self, connector: ConnectorBuilder) -> Self {
+        self.connector = connector;
         self
     }
 
@@ -232,8 +271,7 @@ impl TransportBuilder {
         self
     }
 
-    /// Sets everything about connections that are there: limits, waiting, retirement. Replaces what was set before of the idle
-    /// timeout, the idle limit, the protocol, and the timeouts other than that for connecting.
+    /// Sets everything about connections that are there: limits, waiting, retirement. Replaces what was set before of those.
     #[must_use]
     pub fn pool(mut self, pool: PoolBuilder) -> Self {
         self.pool = pool;
@@ -245,16 +283,13 @@ impl TransportBuilder {
     /// # Errors
     ///
     /// If a timeout is zero, or a limit that must not be.
-    pub fn build(self) -> Result<Transport, ConfigError> {
-        if self
-            .connect_timeout
-            .is_some_and(|timeout| timeout.is_zero())
-        {
+    pub fn build(mut self) -> Result<Transport, ConfigError> {
+        let timeouts = self.pool.timeouts_mut();
+        if timeouts.connect.is_some_and(|timeout| timeout.is_zero()) {
             return Err(ConfigError::new("connect_timeout", "0ns", "more than zero"));
         }
-        let connector = Connector::new(Resolver::new(), self.connect_timeout, self.nodelay);
         Ok(Transport {
-            pool: self.pool.build(connector)?,
+            pool: self.pool.build(self.connector.build())?,
         })
     }
 }

@@ -13,6 +13,7 @@
 //! - [`ManualClock`] is wall time that the test sets.
 //! - [`laws`] are what every layer has to keep, and [`contract!`] writes one test for each of them.
 //! - `record`, with the feature of that name, keeps exchanges with a real peer in a file, and plays them again.
+//! - [`skipped`] says that this machine cannot run a test.
 //! - `allocations`, with the feature of that name, counts what a closure allocates.
 
 #[cfg(feature = "allocations")]
@@ -32,6 +33,7 @@ mod proxy;
 #[cfg(feature = "record")]
 pub mod record;
 mod server;
+mod skipped;
 mod socket;
 mod step;
 mod wakers;
@@ -47,5 +49,6 @@ pub use self::{
     probe::{Probe, ProbeCounts, ProbeFuture, ProbeHandle},
     proxy::{FaultProxy, Flow, ProxyCounts, Wire},
     server::{Loopback, RawServer, refused_addr},
+    skipped::skipped,
     step::Step,
 };

@@ -101,7 +101,8 @@ enum Either<IO> {
 }
 
 impl<IO> MaybeTls<IO> {
-    pub(crate) const fn plain(io: IO) -> Self {
+    /// A connection without TLS, for connectors that make it for some of theirs.
+    pub const fn plain(io: IO) -> Self {
         Self(Either::Plain(io))
     }
 

@@ -11,10 +11,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_layer::Layer;
 use tower_service::Service;
 
-#[cfg(not(feature = "proxy"))]
-use super::Socket;
+#[cfg(feature = "tls")]
+use super::TlsLayer;
 use super::{
-    Connected, Connecting, Connection, Destination, HappyEyeballs, SocketConnector, SocketOptions,
+    Connected, Connecting, Connection, Destination, HappyEyeballs, Socket, SocketConnector,
+    SocketOptions,
 };
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxied, Proxies, ProxyConnector, ProxyLayer};
@@ -23,22 +24,32 @@ use crate::{
     dns::{Answer, CacheLayer, Cached, Name, StaticOverrides, SystemResolver},
 };
 
-#[cfg(feature = "proxy")]
-type Inner<R> = ProxyConnector<SocketConnector<R>, R>;
+// Each part is there with its feature, and no type at all without.
+#[cfg(not(feature = "tls"))]
+type Tls<C> = C;
+#[cfg(feature = "tls")]
+type Tls<C> = super::TlsService<C>;
 #[cfg(not(feature = "proxy"))]
-type Inner<R> = SocketConnector<R>;
+type Inner<R> = Tls<SocketConnector<R>>;
+#[cfg(feature = "proxy")]
+type Inner<R> = Tls<ProxyConnector<Tls<SocketConnector<R>>, R>>;
 
-#[cfg(feature = "proxy")]
-type InnerStream = Proxied<super::Socket>;
+#[cfg(not(feature = "tls"))]
+type TlsIo<IO> = IO;
+#[cfg(feature = "tls")]
+type TlsIo<IO> = bartizan_tls::MaybeTls<IO>;
 #[cfg(not(feature = "proxy"))]
-type InnerStream = Socket;
+type InnerStream = TlsIo<Socket>;
+#[cfg(feature = "proxy")]
+type InnerStream = TlsIo<Proxied<TlsIo<Socket>>>;
 
 /// Connects to whatever a [`Destination`] says, by the usual stack.
 ///
-/// From the outside in: the proxies, if there are any (feature `proxy`); then names, by a resolver whose answers are
-/// [remembered](CacheLayer); then their addresses, by [`HappyEyeballs`]; then TCP or a Unix socket.
+/// From the outside in: TLS with the origin, if it is given the settings for that (feature `tls`); the proxies, if there are any (feature
+/// `proxy`), by TLS where they want it; then names, by a resolver whose answers are [remembered](CacheLayer); then their addresses, by
+/// [`HappyEyeballs`]; then TCP or a Unix socket.
 ///
-/// There is no TLS in it: a destination that needs it is refused, unless a layer above makes it.
+/// Without settings for TLS, a destination that needs it is refused, unless a layer above makes it.
 ///
 /// # State
 ///
@@ -114,6 +125,8 @@ impl Connector {
             overrides: StaticOverrides::new(),
             #[cfg(feature = "proxy")]
             proxies: Proxies::new(),
+            #[cfg(feature = "tls")]
+            tls: TlsLayer::none(),
         }
     }
 }
@@ -153,6 +166,8 @@ pub struct ConnectorBuilder<R = Cached<SystemResolver>> {
     overrides: StaticOverrides,
     #[cfg(feature = "proxy")]
     proxies: Proxies,
+    #[cfg(feature = "tls")]
+    tls: TlsLayer,
 }
 
 impl<R> ConnectorBuilder<R> {
@@ -165,6 +180,8 @@ impl<R> ConnectorBuilder<R> {
             overrides: self.overrides,
             #[cfg(feature = "proxy")]
             proxies: self.proxies,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
         }
     }
 
@@ -195,21 +212,40 @@ impl<R> ConnectorBuilder<R> {
         self
     }
 
+    /// Sets how TLS is made, with the origins and with proxies that are reached by it. Default: not at all, and what needs it is refused.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: TlsLayer) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    pub(crate) fn nodelay(mut self, nodelay: bool) -> Self {
+        self.socket_options = self.socket_options.nodelay(nodelay);
+        self
+    }
+
     /// The connector.
     pub fn build(self) -> Connector<R>
     where
         R: Clone,
     {
+        // Taken apart first: the resolver goes to two of the parts.
         #[cfg(feature = "proxy")]
-        // Outermost: it decides where the others connect to, and resolves for SOCKS what they would.
         let proxies = ProxyLayer::new(self.proxies).resolver(self.resolver.clone());
         // Innermost: names, addresses and sockets, which depend on nothing but where to connect to.
         let connector = SocketConnector::with_resolver(self.resolver)
             .socket_options(self.socket_options)
             .happy_eyeballs(self.happy_eyeballs)
             .overrides(self.overrides);
+        // With proxies that are reached by TLS.
+        #[cfg(all(feature = "proxy", feature = "tls"))]
+        let connector = self.tls.layer(connector);
+        // Above it all: it decides where the others connect to, and resolves for SOCKS what they would.
         #[cfg(feature = "proxy")]
         let connector = proxies.layer(connector);
+        // Outermost: TLS is with the origin, whatever tunnel it goes through.
+        #[cfg(feature = "tls")]
+        let connector = self.tls.layer(connector);
         Connector(connector)
     }
 }

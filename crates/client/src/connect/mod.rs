@@ -6,10 +6,10 @@
 //!
 //! # TLS
 //!
-//! None here; it is a layer of the TLS crate. Such a layer looks at [`Destination::needs_tls`], calls its inner connector with
-//! [`with_tls_above`](Destination::with_tls_above), and makes the handshake on what that returns. So the same layer can stand in a stack
-//! twice: above the proxies for the origin, and below them for a proxy that is itself reached by https. Whatever reaches the bottom and
-//! still needs TLS is refused.
+//! With the feature `tls`, `TlsLayer` makes it. It looks at [`Destination::needs_tls`], calls its inner connector with
+//! [`with_tls_above`](Destination::with_tls_above), and makes the handshake on what that returns. So the same layer stands in the usual
+//! stack twice: above the proxies for the origin, and below them for a proxy that is itself reached by https. Whatever reaches the bottom
+//! and still needs TLS is refused.
 
 use bartizan_core::{BoxError, Rejection};
 
@@ -23,10 +23,14 @@ mod from_hyper;
 mod happy_eyeballs;
 mod socket;
 mod socket_options;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub(crate) use self::socket::limited;
 #[cfg(feature = "proxy")]
 pub(crate) use self::socket::{Unresolved, literal, resolve};
+#[cfg(feature = "tls")]
+pub use self::tls::{TlsLayer, TlsService};
 pub use self::{
     connected::{Alpn, Connected, Connection},
     connecting::Connecting,

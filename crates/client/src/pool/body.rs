@@ -133,7 +133,7 @@ fn return_http1(lease: Lease, rest: Option<Incoming>, upload: Option<Arc<Upload>
         return lease.release();
     }
     let handover = &conn.control.handover;
-    if let Err(returning) = handover.park(Returning::new(lease, rest, upload)) {
+    if let Err(returning) = handover.park(Box::new(Returning::new(lease, rest, upload))) {
         return drop(returning);
     }
     // hyper may have become ready between the look and the parking, and its driver have looked before it.

@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     Protocol, Timeouts,
-    connect::{Connection, Destination},
+    connect::{Alpn, Connection, Destination},
 };
 
 #[derive(Clone, Debug)]
-pub(super) struct Config {
+pub(crate) struct Config {
     pub(super) limits: Limits,
     pub(super) protocol: Protocol,
     pub(super) timeouts: Timeouts,
@@ -38,6 +38,40 @@ pub(super) struct Http2 {
     pub(super) keep_alive_timeout: Duration,
 }
 
+/// Each with its reason at its setter.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits {
+                per_origin: usize::MAX,
+                total: usize::MAX,
+                idle_per_origin: usize::MAX,
+                idle_total: usize::MAX,
+                waiting: 65_536,
+                http2_per_origin: 16,
+                streams: 100,
+                idle_timeout: Duration::from_secs(90),
+                requests: u64::MAX,
+            },
+            protocol: Protocol::Auto,
+            timeouts: Timeouts::new(),
+            http2: Http2 {
+                streams: 100,
+                adaptive_window: false,
+                stream_window: 2 * 1024 * 1024,
+                connection_window: 5 * 1024 * 1024,
+                keep_alive_interval: Some(Duration::from_secs(30)),
+                keep_alive_timeout: Duration::from_secs(20),
+            },
+            max_lifetime: Some(Duration::from_secs(60 * 60)),
+            drain_bytes: 64 * 1024,
+            drain_timeout: Duration::from_secs(1),
+            alpn_wait: Duration::from_millis(250),
+            observer: Observer::default(),
+        }
+    }
+}
+
 impl Config {
     /// What `destination` speaks, if that is known before there is a connection.
     pub(super) fn speaks(&self, destination: &Destination) -> Option<Speaks> {
@@ -46,6 +80,15 @@ impl Config {
             Protocol::Http2 => Some(Speaks::Http2),
             // In cleartext nobody says, and every server understands HTTP/1.1.
             Protocol::Auto => (!destination.is_https()).then_some(Speaks::Http1),
+        }
+    }
+
+    /// What TLS may agree on, if not everything that this client speaks.
+    pub(super) const fn only(&self) -> Option<Alpn> {
+        match self.protocol {
+            Protocol::Http1 => Some(Alpn::Http1),
+            Protocol::Http2 => Some(Alpn::Http2),
+            Protocol::Auto => None,
         }
     }
 
@@ -79,34 +122,7 @@ pub struct PoolBuilder {
 impl PoolBuilder {
     pub(crate) fn new() -> Self {
         Self {
-            config: Config {
-                limits: Limits {
-                    per_origin: usize::MAX,
-                    total: usize::MAX,
-                    idle_per_origin: usize::MAX,
-                    idle_total: usize::MAX,
-                    waiting: 65_536,
-                    http2_per_origin: 16,
-                    streams: 100,
-                    idle_timeout: Duration::from_secs(90),
-                    requests: u64::MAX,
-                },
-                protocol: Protocol::Auto,
-                timeouts: Timeouts::new(),
-                http2: Http2 {
-                    streams: 100,
-                    adaptive_window: false,
-                    stream_window: 2 * 1024 * 1024,
-                    connection_window: 5 * 1024 * 1024,
-                    keep_alive_interval: Some(Duration::from_secs(30)),
-                    keep_alive_timeout: Duration::from_secs(20),
-                },
-                max_lifetime: Some(Duration::from_secs(60 * 60)),
-                drain_bytes: 64 * 1024,
-                drain_timeout: Duration::from_secs(1),
-                alpn_wait: Duration::from_millis(250),
-                observer: Observer::default(),
-            },
+            config: Config::default(),
         }
     }
 
@@ -161,6 +177,10 @@ impl PoolBuilder {
         self
     }
 
+    pub(crate) const fn timeouts_mut(&mut self) -> &mut Timeouts {
+        &mut self.config.timeouts
+    }
+
     /// Sets how long an unused connection is kept.
     ///
     /// Default: 90 s. It bridges the pauses of a busy caller, and a quiet one gives its sockets back. Servers often close theirs
@@ -210,7 +230,10 @@ impl PoolBuilder {
         self
     }
 
-    /// Sets how long each phase may take. The connector's own are the connector's: resolving, connecting, TLS.
+    /// Sets how long each phase may take. Those of connecting ride on the [`Destination`], for connectors that look at them.
+    ///
+    /// Default: [`Timeouts::new`]. A request's own, in its extensions, replace them all. A connection is made with those of a request
+    /// that waits for it.
     #[must_use]
     pub const fn timeouts(mut self, timeouts: Timeouts) -> Self {
         self.config.timeouts = timeouts;
@@ -320,6 +343,9 @@ impl PoolBuilder {
             ("max_lifetime", self.config.max_lifetime),
             ("http2_keep_alive", self.config.http2.keep_alive_interval),
             ("acquire", self.config.timeouts.acquire),
+            ("resolve", self.config.timeouts.resolve),
+            ("connect", self.config.timeouts.connect),
+            ("tls", self.config.timeouts.tls),
             ("write", self.config.timeouts.write),
             ("first_byte", self.config.timeouts.first_byte),
             ("read", self.config.timeouts.read),

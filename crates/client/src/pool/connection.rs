@@ -36,7 +36,7 @@ pub(super) struct Control {
     pool: Weak<Inner>,
     pub(super) id: ConnId,
     pub(super) destination: Destination,
-    pub(super) handover: Handover<Returning>,
+    pub(super) handover: Handover<Box<Returning>>,
     socket: AtomicU8,
     /// In milliseconds, or `u64::MAX` for none.
     write_timeout: AtomicU64,
@@ -265,7 +265,7 @@ struct Http1Driver<C> {
     /// hyper's, whose type has no public name.
     connection: C,
     guard: DriverGuard,
-    returning: Option<Returning>,
+    returning: Option<Box<Returning>>,
 }
 
 impl<C: Future + Unpin> Future for Http1Driver<C> {

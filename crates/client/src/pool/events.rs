@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use http::Version;
+use http::{Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::{
     connection::{Conn, Control},
     core::Why,
 };
-use crate::connect::Destination;
+use crate::{connect::Destination, error::Call};
 
 /// Something that happened to a connection, or to a request that wanted one.
 #[derive(Debug)]
@@ -168,11 +168,14 @@ pub struct ConnectionInfo {
     peer_addr: Option<SocketAddr>,
     opened: Instant,
     carried: u64,
+    /// What the request was, for the errors of reading its response. Here, as each extension costs an allocation.
+    call: Option<(Method, Uri)>,
 }
 
 impl ConnectionInfo {
     pub(super) fn new(conn: &Conn, carried: u64) -> Self {
         Self {
+            call: None,
             control: conn.control.clone(),
             version: conn.version(),
             local_addr: conn.connected.local_addr(),
@@ -180,6 +183,16 @@ impl ConnectionInfo {
             opened: conn.opened,
             carried,
         }
+    }
+
+    pub(super) fn with_call(mut self, method: Method, uri: Uri) -> Self {
+        self.call = Some((method, uri));
+        self
+    }
+
+    pub(crate) fn take_call(&mut self) -> Option<Call> {
+        let (method, uri) = self.call.take()?;
+        Some(Call::new(method, uri))
     }
 
     /// Its number in the pool, which no other connection of that pool ever has.

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Error, Protocol,
-    connect::{Alpn, Connected, Connection, Destination},
+    connect::{Alpn, Connected, Connection, Destination, error_of},
     error::Kind,
 };
 
@@ -73,7 +73,7 @@ impl Inner {
         let connect: Connect = Box::new(move |destination| {
             let mut connector = connector.clone();
             Box::pin(async move {
-                let failed = |error: C::Error| Error::of_connector(error.into(), &destination);
+                let failed = |error: C::Error| error_of(error.into(), &destination);
                 poll_fn(|cx| connector.poll_ready(cx))
                     .await
                     .map_err(failed)?;
@@ -251,7 +251,7 @@ impl Inner {
             (Protocol::Auto, true) => Some(self.config.alpn_wait),
             _ => None,
         };
-        let connecting = (self.connect)(destination);
+        let connecting = (self.connect)(destination.with_only(self.config.only()));
         self.spawn(dial(guard, connecting, hurry));
         self.sweep();
     }
@@ -418,7 +418,7 @@ impl Sweeper {
             let Some(pool) = self.pool.upgrade() else {
                 return;
             };
-            let has_more = pool.with(|core, now, actions| core.sweep(now, actions));
+            let has_more = pool.with(Core::sweep);
             if !has_more {
                 // Unless a connection was begun in the meantime: whoever did relies on this sweeper.
                 let mut shared = lock(&pool.shared);

@@ -15,16 +15,12 @@ use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    call::{acquire, send},
+    call::{acquire, send_on},
     inner::Inner,
     lease::Lease,
     service::{PoolFuture, destination},
 };
-use crate::{
-    Error,
-    connect::Destination,
-    error::{Call, Kind},
-};
+use crate::{Error, connect::Destination, error::Kind};
 
 /// A [`Pool`](super::Pool) for one [`Destination`], of which `poll_ready` reserves a connection.
 ///
@@ -104,7 +100,7 @@ where
             Readiness::Reserved(reserved) => reserved,
             Readiness::None | Readiness::Waiting(_) => panic!("called before it was ready"),
         };
-        let sendable = destination(&request).and_then(|to| {
+        let sendable = destination(&request, &self.inner.config.timeouts).and_then(|to| {
             if to == self.destination {
                 return Ok(());
             }
@@ -115,12 +111,7 @@ where
             ))
         });
         match sendable.and(reserved) {
-            Ok(lease) => {
-                let call = Call::of(&request);
-                let (inner, destination) = (self.inner.clone(), self.destination.clone());
-                let request = request.map(Body::new);
-                PoolFuture::sending(call, send(inner, destination, request, Some(lease)))
-            }
+            Ok(lease) => PoolFuture::of(send_on(lease, request.map(Body::new))),
             Err(error) => PoolFuture::failed(&request, error),
         }
     }

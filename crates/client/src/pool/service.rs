@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -15,14 +15,14 @@ use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    call::send,
+    call::{Flying, send},
     config::{Config, PoolBuilder},
     inner::Inner,
     origin::OriginService,
     stats::PoolStats,
 };
 use crate::{
-    Error,
+    Error, Timeouts,
     connect::{ConnectOptions, Connection, Destination},
     error::{Call, Kind, redacted},
 };
@@ -42,9 +42,7 @@ impl Pool {
         C::Error: Into<BoxError>,
         C::Future: Send,
     {
-        Self::builder()
-            .build(connector)
-            .expect("the defaults are valid")
+        Self::of(Config::default(), connector)
     }
 
     /// Changes some of the defaults.
@@ -52,7 +50,7 @@ impl Pool {
         PoolBuilder::new()
     }
 
-    pub(super) fn of<C>(config: Config, connector: C) -> Self
+    pub(crate) fn of<C>(config: Config, connector: C) -> Self
     where
         C: Service<Destination> + Clone + Send + Sync + 'static,
         C::Response: Connection + Send + Unpin + 'static,
@@ -111,25 +109,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> PoolFuture {
-        let call = Call::of(&request);
-        let state = match destination(&request) {
-            Ok(destination) => {
-                let request = request.map(Body::new);
-                State::Sending(Box::pin(send(
-                    self.inner.clone(),
-                    destination,
-                    request,
-                    None,
-                )))
-            }
-            Err(error) => State::Failed(Some(error)),
-        };
-        PoolFuture { call, state }
+        match destination(&request, &self.inner.config.timeouts) {
+            Ok(to) => PoolFuture::of(send(&self.inner, &to, request.map(Body::new))),
+            Err(error) => PoolFuture::failed(&request, error),
+        }
     }
 }
 
 /// Where a request goes, if it can be sent.
-pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<Destination, Error> {
+pub(super) fn destination<B: http_body::Body>(
+    request: &Request<B>,
+    timeouts: &Timeouts,
+) -> Result<Destination, Error> {
     check_length(request)?;
     let Some(destination) = Destination::of(request.uri()) else {
         return Err(unsendable(request.uri()));
@@ -137,12 +128,14 @@ pub(super) fn destination<B: http_body::Body>(request: &Request<B>) -> Result<De
     let has_user = request
         .uri()
         .authority()
-        .is_some_and(|a| a.as_str().contains('@'));
+        .is_some_and(|authority| authority.as_str().as_bytes().contains(&b'@'));
     if has_user {
         return Err(unsendable(request.uri()));
     }
-    let options = request.extensions().get::<ConnectOptions>().cloned();
-    Ok(destination.with_options(options))
+    let given = request.extensions();
+    let options = given.get::<ConnectOptions>().cloned();
+    let timeouts = given.get().unwrap_or(timeouts);
+    Ok(destination.with_options(options).with_timeouts(timeouts))
 }
 
 /// What is wrong with a URI that leads nowhere.
@@ -183,33 +176,21 @@ fn check_length<B: http_body::Body>(request: &Request<B>) -> Result<(), Error> {
 
 /// The response of a [`Pool`], once its head is there.
 #[must_use = "futures do nothing unless polled"]
-pub struct PoolFuture {
-    call: Call,
-    state: State,
-}
+pub struct PoolFuture(State);
 
 enum State {
     Failed(Option<Error>),
-    /// One allocation for all of the call: hyper's own future has no name, and would need one too.
-    Sending(Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Error>> + Send>>),
+    Flying(Flying),
 }
 
 impl PoolFuture {
-    pub(super) fn failed<B>(request: &Request<B>, error: Error) -> Self {
-        Self {
-            call: Call::of(request),
-            state: State::Failed(Some(error)),
-        }
+    pub(super) const fn of(flying: Flying) -> Self {
+        Self(State::Flying(flying))
     }
 
-    pub(super) fn sending(
-        call: Call,
-        sending: impl Future<Output = Result<Response<ResponseBody>, Error>> + Send + 'static,
-    ) -> Self {
-        Self {
-            call,
-            state: State::Sending(Box::pin(sending)),
-        }
+    pub(super) fn failed<B>(request: &Request<B>, error: Error) -> Self {
+        let error = error.with_call(Some(Call::of(request)));
+        Self(State::Failed(Some(error)))
     }
 }
 
@@ -217,26 +198,17 @@ impl Future for PoolFuture {
     type Output = Result<Response<ResponseBody>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let result = match &mut this.state {
-            State::Failed(error) => Err(error.take().expect("polled after completion")),
-            State::Sending(sending) => ready!(sending.as_mut().poll(cx)),
-        };
-        Poll::Ready(match result {
-            Ok(mut response) => {
-                // For the errors of reading it: no layer above knows better where it came from.
-                response.extensions_mut().insert(this.call.clone());
-                Ok(response)
+        match &mut self.0 {
+            State::Failed(error) => {
+                Poll::Ready(Err(error.take().expect("polled after completion")))
             }
-            Err(error) => Err(error.with_call(Some(this.call.clone()))),
-        })
+            State::Flying(flying) => flying.as_mut().poll(cx),
+        }
     }
 }
 
 impl fmt::Debug for PoolFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolFuture")
-            .field("call", &self.call)
-            .finish_non_exhaustive()
+        f.debug_struct("PoolFuture").finish_non_exhaustive()
     }
 }

@@ -146,9 +146,10 @@ impl<S> RequestBuilder<S> {
         }
         // For the errors of reading it, unless the transport has said what was really called.
         let deadline = call.deadline;
-        let call = learnt.get_or_insert(call);
+        let mut call = Call::answered_by(learnt).unwrap_or(call);
         call.deadline = deadline;
         call.times = Some(stopwatch.stop());
+        learnt.insert(call);
         Ok(response)
     }
 

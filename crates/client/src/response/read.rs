@@ -62,7 +62,7 @@ where
 impl About {
     pub(crate) fn new(mut extensions: Extensions) -> Self {
         Self {
-            call: extensions.remove(),
+            call: Call::answered_by(&mut extensions),
             extensions,
         }
     }

@@ -193,7 +193,7 @@ async fn a_request_has_its_own_total() {
     let timeout = CallTimeout(Duration::from_secs(1));
     let request = Request::get("http://h/").extension(timeout);
     let request = request.body(Body::empty()).expect("a request");
-    let error = client.clone().oneshot(request).await.expect_err("late");
+    let error = client.oneshot(request).await.expect_err("late");
     assert!(error.is_timeout());
     assert_eq!(started.elapsed(), Duration::from_secs(1));
 

@@ -78,10 +78,6 @@ async fn unresolvable() {
 async fn what_cannot_be_sent_says_why() {
     for (uri, message) in [
         (
-            "https://h/a?secret",
-            "GET https://h/a: https is not supported by this transport: it has no TLS",
-        ),
-        (
             "/x?secret",
             "GET /x: request URI `/x` has no host: use an absolute URL or a BaseUrlLayer",
         ),
@@ -107,6 +103,18 @@ async fn what_cannot_be_sent_says_why() {
         assert!(error.is_builder() && error.is_unsent() && !error.is_connect());
         assert!(!format!("{error:?}").contains("secret"));
     }
+}
+
+#[tokio::test]
+async fn https_without_tls_is_not_sent_in_the_clear() {
+    let error = fail("https://h/a?secret").await;
+    // What to do about it depends on whether the feature `tls` is there.
+    let message = error.to_string();
+    assert!(
+        message.starts_with("GET https://h/a: https needs TLS, and "),
+        "{message}"
+    );
+    assert!(error.is_tls() && error.is_unsent() && !error.is_builder());
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod defaults;
 mod dns;
 mod errors;
 mod failures;
+mod faults;
 #[cfg(feature = "fs")]
 mod files;
 mod forwarded;
@@ -26,6 +27,14 @@ mod forwarded;
 mod logging;
 #[cfg(feature = "multipart")]
 mod multipart;
+#[cfg(all(
+    unix,
+    feature = "fs",
+    feature = "compression",
+    feature = "cookies",
+    feature = "redirect"
+))]
+mod nginx;
 mod pool;
 #[cfg(feature = "redirect")]
 mod redirect;
@@ -36,6 +45,8 @@ mod requests;
 mod responses;
 #[cfg(feature = "sse")]
 mod sse;
+#[cfg(feature = "tls")]
+mod tls;
 mod transport;
 
 /// A new and empty directory for the test of that name.

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, ErrorKind, Write},
+    io::{BufRead, BufReader, ErrorKind},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -44,9 +44,7 @@ impl Server {
             Ok(child) => child,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::remove_dir_all(&directory).expect("ours");
-                // Not `eprintln!`, which is shown of tests that fail only.
-                writeln!(std::io::stderr(), "skipped: redis-server is not installed")
-                    .expect("standard error");
+                bartizan_testing::skipped("rate limits in Redis", "redis-server is not installed");
                 return None;
             }
             Err(error) => panic!("redis-server: {error}"),

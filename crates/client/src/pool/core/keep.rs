@@ -110,7 +110,7 @@ where
         let waiting: Vec<_> = self
             .waiters
             .iter()
-            .filter(|(_, waiter)| matches!(waiter.state, Waiting::Waiting(_)))
+            .filter(|(_, waiter)| matches!(waiter.state, Waiting::Queued(_)))
             .map(|(at, waiter)| (at, waiter.origin))
             .collect();
         for (waiter, origin) in waiting {

@@ -272,7 +272,7 @@ impl<T, W, F> Linked for Waiter<T, W, F> {
 
 #[derive(Debug)]
 enum Waiting<T, W, F> {
-    Waiting(Option<W>),
+    Queued(Option<W>),
     Granted(Grant<T>),
     Failed(F),
 }
@@ -327,12 +327,14 @@ where
             return Err(Refused::QueueFull);
         }
         self.counts.waited += 1;
+        // Equal to the one before, and perhaps more patient: dials are made as those want who wait for them.
+        self.origins[origin].key = key.clone();
         let serial = self.next_serial();
         let at = self.waiters.insert(Waiter {
             origin,
             serial,
             links: Links::default(),
-            state: Waiting::Waiting(None),
+            state: Waiting::Queued(None),
         });
         let queue = &mut self.origins[origin].queue;
         if fresh {
@@ -346,20 +348,20 @@ where
 
     /// What became of a waiter, if anything did. Once, and the waiter is no more.
     pub(crate) fn take(&mut self, waiter: &WaiterId) -> Option<Result<Grant<T>, F>> {
-        if matches!(self.waiters[waiter.0].state, Waiting::Waiting(_)) {
+        if matches!(self.waiters[waiter.0].state, Waiting::Queued(_)) {
             return None;
         }
         match self.waiters.remove(waiter.0).state {
             Waiting::Granted(grant) => Some(Ok(grant)),
             Waiting::Failed(failure) => Some(Err(failure)),
-            Waiting::Waiting(_) => None,
+            Waiting::Queued(_) => None,
         }
     }
 
     /// Whom to wake when something becomes of a waiter. Answers the waker before, to be dropped without the lock.
     pub(crate) fn wake_by(&mut self, waiter: &WaiterId, waker: W) -> Option<W> {
         match &mut self.waiters[waiter.0].state {
-            Waiting::Waiting(slot) => slot.replace(waker),
+            Waiting::Queued(slot) => slot.replace(waker),
             Waiting::Granted(_) | Waiting::Failed(_) => Some(waker),
         }
     }
@@ -383,11 +385,11 @@ where
                 self.release(grant.id, true, now, actions);
                 actions.push(Action::Drop { conn: grant.conn });
             }
-            Waiting::Waiting(Some(waker)) => {
+            Waiting::Queued(Some(waker)) => {
                 // Waking it is the way to drop it without the lock. It is the waker of a task that runs now, or is gone.
                 actions.push(Action::Wake(waker));
             }
-            Waiting::Waiting(None) | Waiting::Failed(_) => {}
+            Waiting::Queued(None) | Waiting::Failed(_) => {}
         }
     }
 
@@ -612,7 +614,7 @@ where
     /// Tells a waiter that is no longer in the queue.
     fn tell(&mut self, waiter: usize, what: Waiting<T, W, F>, actions: &mut Actions<K, T, W>) {
         let state = std::mem::replace(&mut self.waiters[waiter].state, what);
-        if let Waiting::Waiting(Some(waker)) = state {
+        if let Waiting::Queued(Some(waker)) = state {
             actions.push(Action::Wake(waker));
         }
     }

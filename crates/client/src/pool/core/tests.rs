@@ -119,10 +119,6 @@ impl Shell {
         self.with(|core, now, actions| core.release(grant.id, true, now, actions));
     }
 
-    fn discard(&mut self, grant: &Grant<u64>) {
-        self.with(|core, now, actions| core.release(grant.id, false, now, actions));
-    }
-
     fn gone(&mut self) {
         let id = self.closing.pop_front().expect("one that closes");
         self.with(|core, _, actions| core.closed(id, actions));
@@ -142,7 +138,7 @@ impl Shell {
 
     fn sweep(&mut self, after: Duration) {
         self.now += after;
-        self.with(|core, now, actions| core.sweep(now, actions));
+        self.with(Core::sweep);
     }
 }
 

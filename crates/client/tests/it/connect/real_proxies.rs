@@ -42,7 +42,6 @@ impl Drop for Running {
 }
 
 /// Starts what `command` makes for a free port, and waits until it listens. `None`, and a word about it, if it is not installed.
-#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 async fn start(name: &str, command: impl Fn(u16) -> (Command, Option<PathBuf>)) -> Option<Running> {
     // Neither can be told port 0, so another may take the port first: then there are more.
     for _ in 0..5 {
@@ -52,7 +51,7 @@ async fn start(name: &str, command: impl Fn(u16) -> (Command, Option<PathBuf>)) 
         let (mut command, file) = command(addr.port());
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(child) = command.spawn() else {
-            println!("skipped: {name} is not installed");
+            bartizan_testing::skipped(name, "it is not installed");
             return None;
         };
         let mut running = Running { child, addr, file };

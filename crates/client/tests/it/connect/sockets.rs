@@ -86,7 +86,7 @@ async fn both_families_and_names_connect() {
         .expect("by name");
 
     let Ok(listener) = TcpListener::bind("[::1]:0").await else {
-        println!("skipped in part: no IPv6 on this machine");
+        bartizan_testing::skipped("a socket of IPv6", "there is no IPv6 on this machine");
         return;
     };
     let addr = listener.local_addr().expect("an address");

@@ -68,6 +68,20 @@ async fn requests_have_the_form_that_their_peer_reads() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_reads_requests_is_sent_its_credentials_and_nobody_else_is() {
+    let credentials = http::HeaderValue::from_static("Basic eDp5");
+    for (is_proxied, expected) in [(true, true), (false, false)] {
+        let connected = Connected::new()
+            .with_proxied(is_proxied)
+            .with_proxy_authorization(Some(credentials.clone()));
+        let pool = Pool::new(Pipes::new(mirror).with_connected(connected));
+        let head = mirrored(&pool, get("http://h/")).await;
+        let is_sent = head.contains("proxy-authorization: Basic eDp5\r\n");
+        assert_eq!(is_sent, expected, "{head}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_handshake_agrees_on_is_spoken() {
     for (alpn, protocol, version) in [
         (None, Protocol::Auto, Version::HTTP_11),

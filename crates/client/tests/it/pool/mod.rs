@@ -22,10 +22,10 @@ use std::{
 
 use bartizan_client::{
     connect::{Connected, Connection, Destination},
-    pool::{Pool, PoolBuilder},
+    pool::{Pool, PoolBuilder, PoolStats},
 };
 use bartizan_core::Body;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -45,10 +45,11 @@ pub(crate) fn over_tcp(builder: PoolBuilder) -> Pool {
     builder.build(connector).expect("valid settings")
 }
 
-pub(crate) fn get(uri: impl ToString) -> Request<Body> {
-    Request::get(uri.to_string())
-        .body(Body::empty())
-        .expect("a request")
+pub(crate) fn get<U>(uri: U) -> Request<Body>
+where
+    Uri: TryFrom<U, Error: Into<http::Error>>,
+{
+    Request::get(uri).body(Body::empty()).expect("a request")
 }
 
 /// One end of a pipe, as a connection.
@@ -115,11 +116,32 @@ impl<F> Pipes<F> {
     }
 }
 
-impl<F, Fut> Service<Destination> for Pipes<F>
+/// A peer, whatever its type.
+pub(crate) type BoxedServer =
+    Arc<dyn Fn(DuplexStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What a connection is handed to.
+pub(crate) trait Server {
+    fn serve(&self, stream: DuplexStream);
+}
+
+impl<F, Fut> Server for F
 where
     F: Fn(DuplexStream) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
+    fn serve(&self, stream: DuplexStream) {
+        tokio::spawn(self(stream));
+    }
+}
+
+impl Server for BoxedServer {
+    fn serve(&self, stream: DuplexStream) {
+        tokio::spawn(self(stream));
+    }
+}
+
+impl<F: Server> Service<Destination> for Pipes<F> {
     type Response = Wire;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<Wire>>;
@@ -131,7 +153,7 @@ where
     fn call(&mut self, _: Destination) -> Self::Future {
         self.count.fetch_add(1, Ordering::SeqCst);
         let (ours, theirs) = duplex(64 * 1024);
-        tokio::spawn((self.serve)(theirs));
+        self.serve.serve(theirs);
         std::future::ready(Ok(Wire(ours, self.connected.clone())))
     }
 }
@@ -139,10 +161,8 @@ where
 /// Serves HTTP on a pipe until it ends.
 pub(crate) async fn serve<H, F>(stream: DuplexStream, handler: H)
 where
-    H: Fn(Request<Body>) -> F,
-    F: Future<Output = Response<Body>>,
-    H: Send + 'static,
-    F: Send + 'static,
+    H: Fn(Request<Body>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let response = handler(request.map(Body::new));
@@ -156,7 +176,7 @@ where
 }
 
 /// Waits until `what` holds of the pool, which takes other tasks a turn or two.
-pub(crate) async fn until(pool: &Pool, what: impl Fn(&bartizan_client::pool::PoolStats) -> bool) {
+pub(crate) async fn until(pool: &Pool, what: impl Fn(&PoolStats) -> bool + Send + Sync) {
     let reached = async {
         while !what(&pool.stats()) {
             tokio::task::yield_now().await;

@@ -7,13 +7,13 @@ use std::{
 
 use bartizan_client::{ConnectionInfo, Protocol, ResponseExt, connect::Destination, pool::Pool};
 use bartizan_core::Body;
-use bartizan_testing::{ControlledBody, Loopback, refused_addr};
+use bartizan_testing::{BodyHandle, ControlledBody, Loopback, refused_addr};
 use futures_util::future;
 use http::{Request, Response};
 use tokio::{io::DuplexStream, sync::mpsc, time::Instant};
 use tower::ServiceExt;
 
-use super::{Pipes, get, over_tcp, serve, until};
+use super::{BoxedServer, Pipes, get, over_tcp, serve, until};
 
 fn there(uri: &http::Uri) -> Destination {
     Destination::of(uri).expect("a destination")
@@ -54,12 +54,9 @@ async fn unused_connections_close_when_told() {
 }
 
 /// A server of one endless body.
-fn endless() -> (
-    Pipes<impl Fn(DuplexStream) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone>,
-    mpsc::UnboundedReceiver<bartizan_testing::BodyHandle>,
-) {
+fn endless() -> (Pipes<BoxedServer>, mpsc::UnboundedReceiver<BodyHandle>) {
     let (bodies, handles) = mpsc::unbounded_channel();
-    let pipes = Pipes::new(move |stream| {
+    let server: BoxedServer = Arc::new(move |stream| {
         let bodies = bodies.clone();
         let served = serve(stream, move |_| {
             let (body, handle) = ControlledBody::new();
@@ -67,9 +64,9 @@ fn endless() -> (
             bodies.send(handle).expect("the test waits");
             future::ready(Response::new(Body::new(body)))
         });
-        Box::pin(served) as _
+        Box::pin(served)
     });
-    (pipes, handles)
+    (Pipes::new(server), handles)
 }
 
 #[tokio::test(start_paused = true)]

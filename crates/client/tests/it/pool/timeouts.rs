@@ -18,7 +18,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{Pipes, get, serve, stale::read_request, until};
+use super::{BoxedServer, Pipes, get, serve, stale::read_request, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -228,9 +228,10 @@ async fn a_body_that_is_expected_waits_for_100_continue() {
     }
 }
 
-fn quick()
--> Pipes<impl Fn(DuplexStream) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Clone> {
-    Pipes::new(|stream| Box::pin(serve(stream, |_| async { Response::new(Body::from("ok")) })) as _)
+fn quick() -> Pipes<BoxedServer> {
+    Pipes::new(Arc::new(|stream| {
+        Box::pin(serve(stream, |_| async { Response::new(Body::from("ok")) }))
+    }))
 }
 
 #[tokio::test(start_paused = true)]
