@@ -80,3 +80,15 @@ pub mod server_sent_events {}
 
 #[doc = include_str!("src/testing-with-a-mock.md")]
 pub mod testing_with_a_mock {}
+
+#[doc = include_str!("src/proxies.md")]
+pub mod proxies {}
+
+#[doc = include_str!("src/over-reqwest-and-hyper.md")]
+pub mod over_reqwest_and_hyper {}
+
+#[doc = include_str!("src/moving-from-reqwest.md")]
+pub mod moving_from_reqwest {}
+
+#[doc = include_str!("src/client-options.md")]
+pub mod client_options {}

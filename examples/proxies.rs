@@ -13,8 +13,7 @@ use axum::{
 use bartizan::{
     client::{
         Client, Jar, RequestExt, Transport,
-        connect::{ConnectOptions, Connector},
-        pool::Pool,
+        connect::ConnectOptions,
         proxy::{Proxies, Proxy},
         stack,
     },
@@ -23,10 +22,10 @@ use bartizan::{
 };
 
 // ANCHOR: client
-fn client(proxies: Proxies) -> Client {
+fn client(proxies: Proxies) -> Result<Client, ConfigError> {
     // The proxies belong to what makes the connections, so that no two routes share one.
-    let connector = Connector::builder().proxies(proxies).build();
-    stack::full(Pool::new(connector), Jar::new())
+    let transport = Transport::builder().proxies(proxies).build()?;
+    Ok(stack::full(transport, Jar::new()))
 }
 // ANCHOR_END: client
 
@@ -50,7 +49,7 @@ async fn main() -> Result<(), BoxError> {
     let named = |name: &'static str| proxy(name, &origin);
     let (proxy, other) = (start(named("proxy")).await?, start(named("other")).await?);
 
-    let client = client(rules(&proxy, &other)?);
+    let client = client(rules(&proxy, &other)?)?;
     for (what, uri) in [
         ("the proxy", "http://api.example/".to_owned()),
         ("the other one", "http://partner.example/".to_owned()),
@@ -93,15 +92,13 @@ async fn main() -> Result<(), BoxError> {
 
     // ANCHOR: refused
     // Without the credentials.
-    let stranger = self::client(Proxies::new().all(proxy.parse()?));
+    let stranger = self::client(Proxies::new().all(proxy.parse()?))?;
     let response = stranger.get("http://api.example/").send().await?;
     println!("without credentials: {}", response.status());
 
     let gone: Proxy = "http://127.0.0.1:9".parse()?;
-    let error = self::client(Proxies::new().all(gone))
-        .get("http://api.example/")
-        .send()
-        .await;
+    let stranded = self::client(Proxies::new().all(gone))?;
+    let error = stranded.get("http://api.example/").send().await;
     let error = error.expect_err("nobody listens there");
     println!(
         "a proxy that is gone: proxy {}, unsent {}",

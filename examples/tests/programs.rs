@@ -312,6 +312,25 @@ fn redirects() {
 }
 
 #[test]
+fn proxies() {
+    let text = printed("proxies", &[]);
+    assert_contains(
+        &text,
+        &[
+            "through the proxy: proxy",
+            "through the other one: other",
+            "through none: nothing",
+            "one request: other",
+            "one directly: nothing",
+            "invalid https_proxy `htp://x`",
+            "without credentials: 407 Proxy Authentication Required",
+            "a proxy that is gone: proxy true, unsent true",
+        ],
+    );
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
 fn sse() {
     assert_contains(
         &printed("sse", &[]),
