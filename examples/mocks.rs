@@ -18,34 +18,26 @@ use bartizan_testing::{
     Answer, Fault, FaultLayer, Loopback, MockTransport, ProbeError, Route,
     record::{RecorderLayer, Replayer},
 };
-use http::{Request, Response};
 use tokio::{runtime::Builder, time::Instant};
-use tower::{Layer, Service, ServiceBuilder};
+use tower::{Layer, ServiceBuilder};
 
 // ANCHOR: code
 const BASE: &str = "http://weather.example/v1";
 
-/// The code that is tested. It takes any transport.
+/// The code that is tested. Its transport is given to it, and has one type whatever it is.
 #[derive(Clone)]
 struct Weather {
     client: Client,
 }
 
 impl Weather {
-    fn new<S, B>(base: &str, transport: S) -> Result<Self, BoxError>
-    where
-        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
-        S::Error: Into<BoxError> + Send,
-        S::Future: Send + 'static,
-        B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
+    fn new(base: &str, transport: Client) -> Result<Self, BoxError> {
         let backoff = Backoff::constant(Duration::from_secs(1)).jitter(Jitter::None);
         let stack = ServiceBuilder::new()
             .layer(CallTimeoutLayer::try_new(Duration::from_secs(30))?)
             .layer(RetryLayer::builder().attempts(3).backoff(backoff).build()?)
             .layer(BaseUrlLayer::try_new(base)?)
-            .service(Client::from_service(transport));
+            .service(transport);
         Ok(Self {
             client: Client::from_service(stack),
         })
@@ -89,7 +81,7 @@ async fn scripted() -> Result<(), BoxError> {
         ]);
 
     let started = Instant::now();
-    let weather = Weather::new(BASE, transport)?;
+    let weather = Weather::new(BASE, Client::from_service(transport))?;
     println!("Oslo: {}", weather.today("Oslo").await?);
     // Its own second, the seven that it was asked for, and the two of the answer; none of them was waited for.
     assert_eq!(started.elapsed(), Duration::from_secs(1 + 7 + 2));
@@ -107,7 +99,7 @@ async fn faults() -> Result<(), BoxError> {
     let (transport, mock) = MockTransport::new();
     mock.on(Route::any("*")).reply(Answer::new(200, "sun"));
     let faults = FaultLayer::new();
-    let weather = Weather::new(BASE, faults.layer(transport))?;
+    let weather = Weather::new(BASE, Client::from_service(faults.layer(transport)))?;
 
     // The first attempt is refused, the second is answered.
     faults.push(Fault::before(ProbeError::new("refused")));
@@ -130,24 +122,21 @@ async fn faults() -> Result<(), BoxError> {
 // ANCHOR: recorded
 async fn recorded() -> Result<(), BoxError> {
     // A real peer: here one on a socket of this machine.
-    let server = Loopback::start(|_| async { Response::new(Body::from("fog")) }).await;
+    let server = Loopback::start(|_| async { http::Response::new(Body::from("fog")) }).await;
     let file = std::env::temp_dir().join(format!("bartizan-mocks-{}.jsonl", std::process::id()));
 
     // Once, by hand.
     let recorder = RecorderLayer::create(&file)?;
-    let weather = Weather::new(
-        &server.uri("/v1").to_string(),
-        recorder.layer(Transport::new()),
-    )?;
+    let transport = Client::from_service(recorder.layer(Transport::new()));
+    let weather = Weather::new(&server.uri("/v1").to_string(), transport)?;
     println!("Bern: {}", weather.today("Bern").await?);
-    drop(weather);
     println!("recorded: {}", recorder.finish()?);
     let text = std::fs::read_to_string(&file)?;
     println!("with the secret: {}", text.contains("s3cret"));
 
     // Ever after, without the peer.
     let replayer = Replayer::open(&file)?.any_host();
-    let weather = Weather::new(BASE, replayer.clone())?;
+    let weather = Weather::new(BASE, Client::from_service(replayer.clone()))?;
     println!("Bern again: {}", weather.today("Bern").await?);
     replayer.assert_all_used();
     std::fs::remove_file(&file)?;

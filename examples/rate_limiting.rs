@@ -30,7 +30,7 @@ fn client(request: &Request) -> Option<Client> {
     }
     // What does not come through a listener is not limited: tests, and calls from within.
     let connection = request.extensions().get::<ConnectInfo>()?;
-    Some(Client::Peer(connection.peer().ip()))
+    connection.client().ip().map(Client::Peer)
 }
 // ANCHOR_END: client
 

@@ -200,10 +200,10 @@ mod tests {
     use http_body_util::{BodyExt, Full};
 
     use super::*;
-    use crate::{ConnectionId, drain::Drain};
+    use crate::drain::{Drain, tests::admit};
 
     fn tracked<B: http_body::Body>(inner: B) -> TrackedBody<B> {
-        let connection = Drain::new().admit(ConnectionId::next());
+        let connection = admit(&Drain::new());
         TrackedBody::new(inner, InFlight::new(&connection), true)
     }
 

@@ -80,13 +80,8 @@ impl Protocol {
     }
 
     /// Serves one connection until it is closed, upgraded, or has to go.
-    pub(crate) async fn serve<I, S, RB>(
-        self,
-        io: I,
-        info: ConnectInfo,
-        connection: Arc<Connection>,
-        service: S,
-    ) where
+    pub(crate) async fn serve<I, S, RB>(self, io: I, connection: Arc<Connection>, service: S)
+    where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
@@ -100,7 +95,7 @@ impl Protocol {
         // A clone moves in here, for requests that outlive this task.
         let place = Arc::clone(&connection);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(info);
+            place.info().attach(request.extensions_mut());
             respond(service.clone(), request, InFlight::new(&place))
         });
         let io = TokioIo::new(io);
@@ -127,6 +122,7 @@ impl Protocol {
                 biased;
                 ended = until_drain => ended,
                 () = silence(self.head_timeout, &activity) => {
+                    let info = connection.info();
                     tracing::debug!(id = %info.id(), peer = %info.peer(), "closing a connection on which nothing was said");
                     return;
                 }
@@ -144,7 +140,7 @@ impl Protocol {
                     }
                 }
             };
-            log(info, ended);
+            log(connection.info(), ended);
         }
         // ## Lingering => Closed
         // hyper has dropped the transport now, unless it was upgraded.
@@ -262,7 +258,7 @@ fn without_content<B: http_body::Body<Error: Into<BoxError>>>(
     response.map(TrackedBody::withheld)
 }
 
-fn log(info: ConnectInfo, ended: Result<(), BoxError>) {
+fn log(info: &ConnectInfo, ended: Result<(), BoxError>) {
     if let Err(error) = ended {
         tracing::debug!(
             id = %info.id(),

@@ -12,7 +12,11 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{ConnectionId, activity::Activity};
+use crate::{
+    ConnectInfo, ConnectionId, Observer,
+    activity::Activity,
+    monitor::{Monitor, RequestEnd, Stats, Tally},
+};
 
 /// What became of the requests that were in flight when the drain began, or came in after.
 ///
@@ -47,6 +51,7 @@ pub(crate) struct Drain {
     phase: watch::Sender<Phase>,
     drained: AtomicU64,
     cut: AtomicU64,
+    pub(crate) monitor: Arc<Monitor>,
 }
 
 #[derive(Debug)]
@@ -65,6 +70,7 @@ impl Drain {
             phase: watch::Sender::new(Phase::Serving),
             drained: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            monitor: Arc::default(),
         })
     }
 
@@ -97,7 +103,8 @@ impl Drain {
     }
 
     /// Takes in a connection. It leaves when the last reference to it is dropped.
-    pub(crate) fn admit(self: &Arc<Self>, id: ConnectionId) -> Arc<Connection> {
+    pub(crate) fn admit(self: &Arc<Self>, tally: Arc<Tally>) -> Arc<Connection> {
+        let id = tally.info().id();
         let activity = Arc::new(Activity::default());
         let mut state = self.lock();
         activity.ask(self.phase());
@@ -105,6 +112,7 @@ impl Drain {
         Arc::new(Connection {
             id,
             activity,
+            tally,
             drain: Arc::clone(self),
         })
     }
@@ -116,6 +124,14 @@ impl Drain {
             .values()
             .map(|activity| activity.requests())
             .sum()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            in_flight: self.in_flight(),
+            drained: self.counts(),
+            ..self.monitor.stats()
+        }
     }
 
     /// The counts so far; final once the phase is [`Phase::Ended`].
@@ -169,6 +185,7 @@ impl Drop for Owner {
 pub(crate) struct Connection {
     id: ConnectionId,
     activity: Arc<Activity>,
+    tally: Arc<Tally>,
     drain: Arc<Drain>,
 }
 
@@ -177,14 +194,43 @@ impl Connection {
         &self.activity
     }
 
+    pub(crate) fn info(&self) -> &ConnectInfo {
+        self.tally.info()
+    }
+
+    pub(crate) fn observer(&self) -> Option<&dyn Observer> {
+        self.tally.observer.as_deref()
+    }
+
+    /// What is known of it after its handshakes.
+    pub(crate) fn settle(&self, info: ConnectInfo) {
+        self.tally.settle(info);
+    }
+
+    /// Counts a request.
+    pub(crate) fn request_began(&self) {
+        self.activity.request_began();
+        self.tally.request_started();
+    }
+
     /// Counts the end of a request: of itself, or because somebody dropped it.
     pub(crate) fn request_ended(&self, finished: bool) {
-        if finished && self.activity.is_draining() {
-            self.drain.drained.fetch_add(1, Relaxed);
-        } else if !finished && self.activity.is_cut() {
-            self.drain.cut.fetch_add(1, Relaxed);
+        let end = match finished {
+            true => RequestEnd::Finished,
+            false if self.activity.is_cut() => RequestEnd::Cut,
+            false => RequestEnd::Lost,
+        };
+        match end {
+            RequestEnd::Finished if self.activity.is_draining() => {
+                self.drain.drained.fetch_add(1, Relaxed);
+            }
+            RequestEnd::Cut => {
+                self.drain.cut.fetch_add(1, Relaxed);
+            }
+            RequestEnd::Finished | RequestEnd::Lost => {}
         }
         self.activity.request_ended();
+        self.tally.request_ended(end);
     }
 }
 
@@ -197,12 +243,13 @@ impl Drop for Connection {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use crate::in_flight::InFlight;
+    use crate::{Address, in_flight::InFlight};
 
-    fn admit(drain: &Arc<Drain>) -> Arc<Connection> {
-        drain.admit(ConnectionId::next())
+    pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Connection> {
+        let info = ConnectInfo::new(Address::Memory, Address::Memory);
+        drain.admit(drain.monitor.open(info, None))
     }
 
     fn finish(request: InFlight) {

@@ -34,6 +34,10 @@ enum Attempt {
     /// Of an address as it was resolved.
     Bind(String),
     Adopt,
+    /// Of what was not passed.
+    Inherit,
+    /// Of no address at all.
+    Nothing,
 }
 
 impl BindError {
@@ -55,6 +59,21 @@ impl BindError {
         Self {
             attempt: Attempt::Adopt,
             source,
+        }
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn not_inherited() -> Self {
+        Self {
+            attempt: Attempt::Inherit,
+            source: io::ErrorKind::NotFound.into(),
+        }
+    }
+
+    pub(crate) fn nothing() -> Self {
+        Self {
+            attempt: Attempt::Nothing,
+            source: io::ErrorKind::InvalidInput.into(),
         }
     }
 
@@ -89,9 +108,17 @@ impl fmt::Display for BindError {
             Attempt::Adopt => {
                 f.write_str("cannot take over the socket: give one that is bound, and listens")
             }
+            Attempt::Inherit => f.write_str(
+                "no sockets were inherited: start the process with LISTEN_FDS, as systemd does, and take them once",
+            ),
+            Attempt::Nothing => f.write_str("nothing to listen on: give an address"),
             Attempt::Bind(addr) if self.is_in_use() => write!(
                 f,
                 "{addr} is already in use: choose another port, or stop what listens there"
+            ),
+            Attempt::Bind(addr) if self.is_forbidden() && addr.starts_with("unix:") => write!(
+                f,
+                "listening on {addr} is forbidden: choose a path in a directory that the process may write to"
             ),
             Attempt::Bind(addr) if self.is_forbidden() => write!(
                 f,

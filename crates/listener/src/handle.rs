@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Drained,
+    Drained, Stats,
     drain::{Drain, Phase},
 };
 
@@ -87,6 +87,13 @@ impl ShutdownHandle {
     /// Whether the drain has begun. Still true after its end.
     pub fn is_draining(&self) -> bool {
         self.0.phase() >= Phase::Draining
+    }
+
+    /// What has happened so far, and what is happening.
+    ///
+    /// Counted over all open connections at every call: for a dashboard, not for every request.
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
     }
 
     /// The number of requests whose head has been read and whose response is not yet written.

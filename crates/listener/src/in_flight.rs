@@ -24,7 +24,7 @@ struct Request {
 
 impl InFlight {
     pub(crate) fn new(connection: &Arc<Connection>) -> Self {
-        connection.activity().request_began();
+        connection.request_began();
         Self(Arc::new(Request {
             connection: Arc::clone(connection),
             complete: AtomicBool::new(false),

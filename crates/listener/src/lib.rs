@@ -1,6 +1,7 @@
 //! Serves any tower service or axum router over HTTP/1.1 and HTTP/2, and drains before it stops.
 //!
-//! A [`Listener`] is a bound socket. [`Listener::serve`] makes it a future that accepts connections, tells HTTP/1.1 and HTTP/2 (with
+//! A [`Listener`] is a bound socket, or [several](bind), of TCP or Unix, or [any other source](accept) of connections.
+//! [`Listener::serve`] makes it a future that accepts connections, tells HTTP/1.1 and HTTP/2 (with
 //! prior knowledge, RFC 9113 section 3.3) apart by the first bytes, and answers requests with clones of one service. A
 //! [`ShutdownHandle`], a signal or a future ends it in good order. [`ConnectInfo`] tells every request which connection it came on.
 //!
@@ -17,6 +18,7 @@
 //! 1. Connections that wait to be accepted are. The socket is closed, and further ones are refused.
 //! 2. Every connection is asked to finish: `Connection: close` over HTTP/1.1 (RFC 9112 section 9.6), `GOAWAY` over HTTP/2 (RFC 9113
 //!    section 6.8). One without requests closes at once; one that cannot, because its peer does not play its part, after 1 s.
+//!    One that has not even performed its [handshakes](handshake) has 1 s, too.
 //! 3. Requests in flight go on until their responses are written to the last byte. A reader may be slow.
 //! 4. With the last of them the drain ends; it does not wait for the deadline. Their peers have 5 s to close, too, because a socket
 //!    closed with bytes unread is reset, and what is still on its way to the peer is lost (RFC 9112 section 9.6).
@@ -47,7 +49,6 @@
 //! - Dropping the future ends the connections, too; axum's go on as tasks of their own.
 //! - `TCP_NODELAY` is set unless it is [turned off](Listener::nodelay).
 //! - Connections are told by [`ConnectInfo`] in the extensions, without a make-service.
-//! - It serves TCP sockets only. Axum's takes anything that implements its `Listener`.
 //!
 //! # Examples
 //!
@@ -58,7 +59,7 @@
 //! use bartizan_listener::{ConnectInfo, Listener};
 //!
 //! async fn who(Extension(info): Extension<ConnectInfo>) -> String {
-//!     format!("You are {}.", info.peer().ip())
+//!     format!("You are {}.", info.client())
 //! }
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -77,7 +78,7 @@
 //! #         io.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
 //! #         let mut answer = String::new();
 //! #         io.read_to_string(&mut answer).await?;
-//! #         assert!(answer.ends_with("You are 127.0.0.1."));
+//! #         assert!(answer.contains("You are 127.0.0.1:"));
 //! #         handle.shutdown();
 //! #         Ok::<_, std::io::Error>(())
 //! #     };
@@ -121,24 +122,63 @@
 //! # }
 //! ```
 
+pub mod accept;
+#[macro_use]
+mod macros;
+
+pub mod caching;
+pub mod catch_panic;
+#[cfg(feature = "compression")]
+pub mod compression;
+pub mod cors;
+pub mod forwarded;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod host;
+pub mod interceptors;
+pub mod invalid;
+pub mod methods;
+pub mod negotiation;
+pub mod path;
+pub mod request_id;
+pub mod sse;
+
 mod activity;
+mod address;
+pub mod bind;
 mod body;
+pub mod config;
 mod connect_info;
 mod connection;
 mod drain;
 mod error;
+pub mod extract;
 mod handle;
+pub mod handshake;
 mod in_flight;
 mod io;
 mod listener;
+pub mod monitor;
+pub mod proxy_protocol;
+mod reply;
 mod serve;
 mod signal;
 
 pub use self::{
+    accept::{
+        Accept, AcceptError, Accepted, AtLimit, BackOff, BackOffLayer, ConnectionLimit, Guarded,
+        PeerLimit, Refusal,
+    },
+    address::Address,
+    bind::{Bind, Connector, ListenAddr, Memory, Socket, Stream, memory},
+    config::ListenerConfig,
     connect_info::{ConnectInfo, ConnectionId},
     drain::Drained,
     error::BindError,
     handle::ShutdownHandle,
+    handshake::{HandshakeError, HandshakeLayer, Plain, Then, TlsHandshake},
     listener::Listener,
+    monitor::{Metered, Observer, RequestEnd, Stats, Traffic},
+    proxy_protocol::{ProxyHeader, ProxyProtocol},
     serve::Serving,
 };

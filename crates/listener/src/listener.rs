@@ -1,26 +1,35 @@
-//! A bound socket, and how it is to be served.
+//! Where connections come from, and how they are to be served.
 
-use std::{fmt, future::Future, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bartizan_core::{Body, BoxError};
 use http::{Request, Response};
-use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, ToSocketAddrs},
+};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    BindError, Serving, ShutdownHandle,
+    Accept, Accepted, Address, BindError, ConnectInfo, Connector, Memory, Metered, Observer, Plain,
+    ProxyProtocol, Serving, ShutdownHandle, Socket, Then, TlsHandshake,
+    bind::{self, AcceptedOptions},
     connection::Protocol,
     drain::{Drain, Owner},
-    serve::{Tcp, Trigger, run},
+    handshake::Gate,
+    serve::{Server, Trigger, run},
     signal,
 };
 
 /// Later than anybody waits for. Longer times would overflow the clock.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A bound socket, with the settings for serving it.
+/// Bound sockets, or another source of connections, with the settings for serving it.
 ///
-/// Peers can connect as soon as it is bound; they wait until it [serves](Self::serve). Dropped before that, it closes the socket.
+/// Peers can connect as soon as it is bound; they wait until it [serves](Self::serve). Dropped before that, it closes the sockets.
+///
+/// `A` is where connections come from, with its [layers](crate::accept), and `H` what is said on them [before HTTP](crate::handshake).
 ///
 /// ```
 /// use bartizan_core::{Body, BoxError};
@@ -46,11 +55,19 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 /// # Ok(())
 /// # }
 /// ```
-pub struct Listener {
-    tcp: Tcp,
-    local_addr: SocketAddr,
+pub struct Listener<A = Socket, H = Plain> {
+    sources: Vec<A>,
+    handshake: H,
+    settings: Settings,
+}
+
+/// All that does not depend on where connections come from.
+struct Settings {
+    local_addrs: Vec<Address>,
     owner: Owner,
+    observer: Option<Arc<dyn Observer>>,
     triggers: Vec<Trigger>,
+    gate: Gate,
     header_read_timeout: Option<Duration>,
     drain_timeout: Duration,
 }
@@ -60,7 +77,7 @@ impl Listener {
     ///
     /// If `addr` resolves to several addresses, the first that can be bound is. `SO_REUSEADDR` is set on Unix, so that a restarted
     /// process need not wait for the connections of its predecessor to be forgotten. Has to be called within a tokio runtime.
-    /// Dropping the future binds nothing.
+    /// Dropping the future binds nothing. For several sockets, other kinds and other options there is [`Bind`](crate::Bind).
     ///
     /// # Errors
     ///
@@ -68,15 +85,8 @@ impl Listener {
     pub async fn bind(
         addr: impl ToSocketAddrs + fmt::Debug + Send + Sync,
     ) -> Result<Self, BindError> {
-        let candidates = lookup_host(&addr).await;
-        let mut error = None;
-        for candidate in candidates.map_err(|error| BindError::resolve(&addr, error))? {
-            match TcpListener::bind(candidate).await {
-                Ok(socket) => return Self::from_tokio(socket),
-                Err(cause) => error = Some(BindError::bind(candidate, cause)),
-            }
-        }
-        Err(error.unwrap_or_else(|| BindError::resolve(&addr, ErrorKind::NotFound.into())))
+        let sockets = bind::bind_first(addr, &bind::Options::DEFAULT).await?;
+        Ok(Self::from_sockets(sockets))
     }
 
     /// Takes over a socket that listens already, such as one inherited from a supervisor, and makes it non-blocking.
@@ -105,42 +115,207 @@ impl Listener {
         Self::from_tokio(TcpListener::from_std(socket).map_err(BindError::adopt)?)
     }
 
-    /// Takes over a socket of tokio's, such as one with options that [`bind`](Self::bind) does not set.
+    /// Takes over a socket of tokio's, such as one with options that [`Bind`](crate::Bind) does not set.
     ///
     /// # Errors
     ///
     /// If the system does not tell its address.
     pub fn from_tokio(socket: TcpListener) -> Result<Self, BindError> {
-        Ok(Self {
-            local_addr: socket.local_addr().map_err(BindError::adopt)?,
-            tcp: Tcp {
-                socket,
-                nodelay: true,
-            },
-            owner: Owner(Drain::new()),
-            triggers: Vec::new(),
-            header_read_timeout: Some(Duration::from_secs(30)),
-            drain_timeout: Duration::from_secs(25),
-        })
+        let socket = Socket::tcp(socket, AcceptedOptions::DEFAULT).map_err(BindError::adopt)?;
+        Ok(Self::from_sockets(vec![socket]))
     }
 
-    /// The address it is bound to, with the port that was chosen.
-    pub const fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+    pub(crate) fn from_sockets(sockets: Vec<Socket>) -> Self {
+        let addrs = sockets.iter().map(|socket| socket.local_addr().clone());
+        Self::new(addrs.collect(), sockets)
+    }
+}
+
+impl Listener<Memory> {
+    /// Listens within the process, and gives what connects to it. For tests: see [`memory`](crate::memory()).
+    pub fn in_memory() -> (Self, Connector) {
+        let (memory, connector) = bind::memory();
+        (Self::new(vec![Address::Memory], vec![memory]), connector)
+    }
+}
+
+impl<A: Accept> Listener<A> {
+    /// Serves connections from anywhere.
+    ///
+    /// ```
+    /// use bartizan_listener::{ConnectionLimit, Listener, memory};
+    /// use tower::Layer;
+    ///
+    /// let (incoming, _connector) = memory();
+    /// let listener = Listener::from_accept(ConnectionLimit::new(10).layer(incoming));
+    /// assert!(listener.local_addrs().is_empty(), "it does not know");
+    /// ```
+    pub fn from_accept(source: A) -> Self {
+        Self::new(Vec::new(), vec![source])
+    }
+}
+
+impl<A> Listener<A> {
+    fn new(local_addrs: Vec<Address>, sources: Vec<A>) -> Self {
+        Self {
+            sources,
+            handshake: Plain::default(),
+            settings: Settings {
+                local_addrs,
+                owner: Owner(Drain::new()),
+                observer: None,
+                triggers: Vec::new(),
+                gate: Gate::new(),
+                header_read_timeout: Some(Duration::from_secs(30)),
+                drain_timeout: Duration::from_secs(25),
+            },
+        }
+    }
+}
+
+impl<H> Listener<Socket, H> {
+    /// Whether small writes go out at once (`TCP_NODELAY`). The default is `true`.
+    ///
+    /// hyper writes a response in as few pieces as it can, so there is nothing to gain from holding the last one back until the peer
+    /// has acknowledged the one before, and up to 40 ms to lose. To be set before [layers](Self::layer) are added.
+    #[must_use]
+    pub fn nodelay(mut self, nodelay: bool) -> Self {
+        for socket in &mut self.sources {
+            socket.options_mut().nodelay = nodelay;
+        }
+        self
+    }
+
+    /// The sockets once more, to be passed to another process: the next version of this one. Unix only.
+    ///
+    /// Both accept from the same backlog then, so no connection is refused in between. Given to a child as its standard input
+    /// (`Stdio::from`), the child takes it over by [`ListenAddr::Stdin`](crate::ListenAddr::Stdin). In the order of
+    /// [`local_addrs`](Self::local_addrs).
+    ///
+    /// # Errors
+    ///
+    /// If the process may not open more files.
+    #[cfg(unix)]
+    pub fn try_clone_fds(&self) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
+        self.sources.iter().map(Socket::try_clone_fd).collect()
+    }
+}
+
+impl<A, H> Listener<A, H> {
+    /// The first TCP address it is bound to, with the port that was chosen.
+    ///
+    /// # Panics
+    ///
+    /// If it listens on no TCP socket: then there is only [`local_addrs`](Self::local_addrs).
+    pub fn local_addr(&self) -> SocketAddr {
+        let mut addrs = self.settings.local_addrs.iter();
+        addrs
+            .find_map(Address::socket_addr)
+            .expect("a listener without a TCP socket has no socket address")
+    }
+
+    /// Everything it is bound to, with the ports that were chosen. One address for each socket, so several times the same if it has
+    /// several [accept loops](crate::Bind::accept_loops).
+    pub fn local_addrs(&self) -> &[Address] {
+        &self.settings.local_addrs
     }
 
     /// A handle that shuts it down, now or later.
     pub fn handle(&self) -> ShutdownHandle {
-        ShutdownHandle(Arc::clone(&self.owner.0))
+        ShutdownHandle(Arc::clone(&self.settings.owner.0))
     }
 
-    /// Whether small writes go out at once (`TCP_NODELAY`). The default is `true`.
+    /// Puts a layer over the accept stream of each socket. The last one added is asked first.
     ///
-    /// hyper writes a response in as few pieces as it can, so there is nothing to gain from holding the last one back until the peer
-    /// has acknowledged the one before, and up to 40 ms to lose.
+    /// Such as a [`ConnectionLimit`](crate::ConnectionLimit), or a [`PeerLimit`](crate::PeerLimit).
     #[must_use]
-    pub const fn nodelay(mut self, nodelay: bool) -> Self {
-        self.tcp.nodelay = nodelay;
+    pub fn layer<L: Layer<A>>(self, layer: L) -> Listener<L::Service, H> {
+        let sources = self.sources.into_iter();
+        Listener {
+            sources: sources.map(|source| layer.layer(source)).collect(),
+            handshake: self.handshake,
+            settings: self.settings,
+        }
+    }
+
+    /// Adds what has to be done on a connection before HTTP begins, after what was added before: see
+    /// [`handshake`](crate::handshake).
+    #[must_use]
+    pub fn handshake<S>(self, handshake: S) -> Listener<A, Then<H, S>> {
+        Listener {
+            sources: self.sources,
+            handshake: Then::new(self.handshake, handshake),
+            settings: self.settings,
+        }
+    }
+
+    /// Reads the PROXY headers of a load balancer. To be added before [`tls`](Self::tls): see
+    /// [`proxy_protocol`](crate::proxy_protocol).
+    #[must_use]
+    pub fn proxy_protocol(self, proxy: ProxyProtocol) -> Listener<A, Then<H, ProxyProtocol>> {
+        self.handshake(proxy)
+    }
+
+    /// Encrypts connections by `acceptor`: a `Service` from a transport to an encrypted one, such as `TlsAcceptor` of `bartizan-tls`.
+    ///
+    /// `describe` is called when the handshake is done, with the encrypted transport. What it notes in [`ConnectInfo`] is known to every
+    /// request:
+    ///
+    /// ```
+    /// use bartizan_listener::{Listener, Metered, Stream};
+    /// # /// In place of a real one.
+    /// # struct TlsStream<IO>(IO);
+    /// # #[derive(Clone)]
+    /// # struct TlsInfo;
+    /// # impl TlsInfo { fn alpn(&self) -> Option<&[u8]> { None } }
+    /// # impl<IO> TlsStream<IO> { fn tls_info(&self) -> &TlsInfo { &TlsInfo } }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let acceptor = tower::service_fn(|io: Metered<Stream>| async { std::io::Result::Ok(TlsStream(io)) });
+    /// let listener = Listener::bind("127.0.0.1:0")
+    ///     .await?
+    ///     .tls(acceptor, |stream: &TlsStream<Metered<Stream>>, info| {
+    ///         info.set_tls(stream.tls_info().alpn());
+    ///         info.extensions_mut().insert(stream.tls_info().clone());
+    ///     });
+    /// # assert_ne!(listener.local_addr().port(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn tls<S, F, IO>(self, acceptor: S, describe: F) -> Listener<A, Then<H, TlsHandshake<S, F>>>
+    where
+        F: Fn(&IO, &mut ConnectInfo),
+    {
+        self.handshake(TlsHandshake::new(acceptor, describe))
+    }
+
+    /// How long all that comes before HTTP may take: PROXY header, TLS, and anything else that was
+    /// [added](Self::handshake). The default is 10 s: several round trips over a bad line.
+    ///
+    /// Waiting for a [place](Self::max_handshakes) counts. It is one deadline over all of it; the time for the first request begins
+    /// after it.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.gate.set_timeout(timeout.min(FOREVER));
+        self
+    }
+
+    /// How many connections may perform their handshakes at once. The default is 1024; zero is taken for one.
+    ///
+    /// Further ones wait for a place until their time is over. A TLS handshake costs this side about a millisecond of a core, and the
+    /// other side much less.
+    #[must_use]
+    pub fn max_handshakes(mut self, max: usize) -> Self {
+        self.settings.gate.set_max(max);
+        self
+    }
+
+    /// Tells `observer` what happens. One only; the default is nobody. To keep one end of it, give an `Arc`.
+    #[must_use]
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.settings.observer = Some(Arc::new(observer));
         self
     }
 
@@ -150,7 +325,7 @@ impl Listener {
     /// is how long an idle connection is kept, too. Over HTTP/2 it is for the first bytes only.
     #[must_use]
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.header_read_timeout = timeout.into().map(|timeout| timeout.min(FOREVER));
+        self.settings.header_read_timeout = timeout.into().map(|timeout| timeout.min(FOREVER));
         self
     }
 
@@ -160,7 +335,7 @@ impl Listener {
     /// the process does after it. A drain takes only as long as its last request, whatever is set here. Zero cuts at once.
     #[must_use]
     pub const fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout;
+        self.settings.drain_timeout = timeout;
         self
     }
 
@@ -170,7 +345,7 @@ impl Listener {
     #[must_use]
     pub fn shutdown_when(mut self, when: impl Future<Output = ()> + Send + 'static) -> Self {
         let handle = self.handle();
-        self.triggers.push(Box::pin(async move {
+        self.settings.triggers.push(Box::pin(async move {
             when.await;
             handle.shutdown();
         }));
@@ -184,7 +359,9 @@ impl Listener {
     /// before.
     #[must_use]
     pub fn shutdown_on_signals(mut self) -> Self {
-        self.triggers.push(Box::pin(signal::obey(self.handle())));
+        self.settings
+            .triggers
+            .push(Box::pin(signal::obey(self.handle())));
         self
     }
 
@@ -201,8 +378,14 @@ impl Listener {
     /// panic.
     ///
     /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2).
-    pub fn serve<S, RB>(self, service: S) -> Serving
+    pub fn serve<S, RB, IO>(self, service: S) -> Serving
     where
+        A: Accept + Send + 'static,
+        A::Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        H: Service<Accepted<Metered<A::Io>>, Response = Accepted<IO>> + Clone + Send + 'static,
+        H::Error: Into<BoxError>,
+        H::Future: Send,
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
         S::Error: Into<BoxError>,
         S::Future: Send,
@@ -210,16 +393,23 @@ impl Listener {
         RB::Data: Send,
         RB::Error: Into<BoxError>,
     {
-        let protocol = Protocol::new(self.header_read_timeout);
-        let run = run(self.tcp, self.owner, protocol, self.drain_timeout, service);
-        Serving::new(self.triggers, run)
+        let settings = self.settings;
+        let server = Server {
+            protocol: Protocol::new(settings.header_read_timeout),
+            gate: settings.gate,
+            handshake: self.handshake,
+            observer: settings.observer,
+            service,
+        };
+        let run = run(self.sources, settings.owner, settings.drain_timeout, server);
+        Serving::new(settings.triggers, run)
     }
 }
 
-impl fmt::Debug for Listener {
+impl<A, H> fmt::Debug for Listener<A, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listener")
-            .field("local_addr", &self.local_addr)
+            .field("local_addrs", &self.settings.local_addrs)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,12 @@
-//! The accept loop, and the future that runs it.
+//! The accept loops, and the future that runs them.
 
 use std::{
+    error::Error,
     fmt,
     future::{Future, poll_fn},
-    io,
-    net::SocketAddr,
+    panic::resume_unwind,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,16 +15,23 @@ use bartizan_core::{Body, BoxError};
 use http::{Request, Response};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    time,
+    task::{JoinError, JoinSet},
+    time::{self, Instant},
 };
 use tower_service::Service;
 
 use crate::{
-    ConnectInfo, ConnectionId, Drained,
+    Accept, AcceptError, Accepted, BackOff, Drained, Metered, Observer,
     connection::Protocol,
-    drain::{Owner, Phase},
+    drain::{Connection, Drain, Owner, Phase},
+    handshake::Gate,
+    monitor::Monitor,
 };
+
+/// How long a handshake may go on once the drain has begun.
+///
+/// As long as a connection without requests may take to close: that is what it would be.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Something that ends when it has asked for the shutdown that it is there to ask for.
 pub(crate) type Trigger = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -32,7 +39,8 @@ pub(crate) type Trigger = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// A listener that serves; the future of [`Listener::serve`](crate::Listener::serve).
 ///
 /// It ends with the drain, and so never if nothing shuts it down. Nothing happens before it is first polled. Then its connections
-/// are tasks of the runtime it is polled on, and it has to be polled on: it accepts.
+/// are tasks of the runtime it is polled on, and it has to be polled on: it accepts. With several sockets, accepting is done by tasks,
+/// too, one for each.
 ///
 /// **Dropping it cuts everything:** the socket is closed and every connection with its requests is dropped, as soon as the runtime
 /// gets to it. [`ShutdownHandle::wait`](crate::ShutdownHandle::wait) tells when that is done.
@@ -70,54 +78,30 @@ impl fmt::Debug for Serving {
     }
 }
 
-/// Where connections come from.
-pub(crate) trait Accept {
-    type Io: AsyncRead + AsyncWrite + Send + Unpin + 'static;
-
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<Self::Io>>>;
-}
-
-pub(crate) struct Accepted<I> {
-    pub(crate) io: I,
-    pub(crate) local: SocketAddr,
-    pub(crate) peer: SocketAddr,
-}
-
-/// A TCP socket, and what is set on the connections it accepts.
-#[derive(Debug)]
-pub(crate) struct Tcp {
-    pub(crate) socket: TcpListener,
-    pub(crate) nodelay: bool,
-}
-
-impl Accept for Tcp {
-    type Io = TcpStream;
-
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<TcpStream>>> {
-        self.socket.poll_accept(cx).map(|accepted| {
-            let (io, peer) = accepted?;
-            // Both fail only on a connection that is broken already.
-            let set_up = || {
-                io.set_nodelay(self.nodelay)?;
-                io.local_addr()
-            };
-            let local = set_up()
-                .map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?;
-            Ok(Accepted { io, local, peer })
-        })
-    }
+/// What is done with connections. Every accept loop has a clone.
+#[derive(Clone)]
+pub(crate) struct Server<H, S> {
+    pub(crate) protocol: Protocol,
+    pub(crate) gate: Gate,
+    pub(crate) handshake: H,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) service: S,
 }
 
 /// Accepts until the drain begins, then sees it through.
-pub(crate) async fn run<A, S, RB>(
-    mut socket: A,
+pub(crate) async fn run<A, H, IO, S, RB>(
+    sources: Vec<A>,
     owner: Owner,
-    protocol: Protocol,
     drain_timeout: Duration,
-    service: S,
+    server: Server<H, S>,
 ) -> Drained
 where
-    A: Accept,
+    A: Accept + Send + 'static,
+    A::Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Service<Accepted<Metered<A::Io>>, Response = Accepted<IO>> + Clone + Send + 'static,
+    H::Error: Into<BoxError>,
+    H::Future: Send,
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
     S::Error: Into<BoxError>,
     S::Future: Send,
@@ -126,41 +110,16 @@ where
     RB::Error: Into<BoxError>,
 {
     let drain = &owner.0;
-    let admitting = Arc::clone(drain);
-    // The tasks need no keeper: `owner`, dropped with this future, cuts them all.
-    let serve = move |Accepted { io, local, peer }| {
-        let id = ConnectionId::next();
-        let info = ConnectInfo { id, local, peer };
-        tracing::trace!(%id, %peer, %local, "connection accepted");
-        tokio::spawn(
-            protocol
-                .clone()
-                .serve(io, info, admitting.admit(id), service.clone()),
-        );
-    };
+    let observer = server.observer.clone();
 
     // ## Serving => Draining
-    let mut draining = pin!(drain.reached(Phase::Draining));
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut draining => break,
-            accepted = accept(&mut socket) => serve(accepted),
-        }
-    }
-    // The peer of a connection in the backlog believes to be connected: it is served what it has sent. tokio's budget for one poll
-    // bounds this under a flood.
-    while let Poll::Ready(accepted) = poll_fn(|cx| Poll::Ready(socket.poll_accept(cx))).await {
-        match accepted {
-            Ok(accepted) => serve(accepted),
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(_) => break,
-        }
-    }
-    // From here on, connects are refused, and the service belongs to its connections.
-    drop((socket, serve));
+    accept_all(sources, drain, server).await;
     drain.close();
-    tracing::info!(in_flight = drain.in_flight(), timeout = ?drain_timeout, "draining");
+    let in_flight = drain.in_flight();
+    tracing::info!(in_flight, timeout = ?drain_timeout, "draining");
+    if let Some(observer) = &observer {
+        observer.draining(in_flight);
+    }
 
     // ## Draining => (Cut | Ended)
     if time::timeout(drain_timeout, drain.reached(Phase::Cut))
@@ -177,139 +136,222 @@ where
     drain.reached(Phase::Ended).await;
     let counts = drain.counts();
     tracing::info!(drained = counts.drained, cut = counts.cut, "drained");
+    if let Some(observer) = &observer {
+        observer.drained(counts);
+    }
     counts
 }
 
-/// The next connection, whatever errors come before it.
-async fn accept<A: Accept>(socket: &mut A) -> Accepted<A::Io> {
-    let mut backoff = Backoff::default();
-    loop {
-        match poll_fn(|cx| socket.poll_accept(cx)).await {
-            Ok(accepted) => return accepted,
-            Err(error) if is_of_one_connection(&error) => {
-                tracing::debug!(%error, "a connection broke before it was accepted");
-            }
-            Err(error) => {
-                let delay = backoff.next_delay();
-                tracing::error!(%error, ?delay, "cannot accept connections: trying again");
-                time::sleep(delay).await;
-            }
+/// Accepts from every source until the drain begins. Then they are closed, and further connects refused.
+async fn accept_all<A, H, IO, S, RB>(sources: Vec<A>, drain: &Arc<Drain>, server: Server<H, S>)
+where
+    A: Accept + Send + 'static,
+    A::Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Service<Accepted<Metered<A::Io>>, Response = Accepted<IO>> + Clone + Send + 'static,
+    H::Error: Into<BoxError>,
+    H::Future: Send,
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    RB: http_body::Body + Send + 'static,
+    RB::Data: Send,
+    RB::Error: Into<BoxError>,
+{
+    let sources = match <[A; 1]>::try_from(sources) {
+        Ok([source]) => return accept_from(source, drain, server).await,
+        Err(sources) => sources,
+    };
+    // Each on whatever core has time. Dropped with this future, they are aborted.
+    let mut loops = JoinSet::new();
+    for source in sources {
+        let (drain, server) = (Arc::clone(drain), server.clone());
+        loops.spawn(async move { accept_from(source, &drain, server).await });
+    }
+    drop(server);
+    while let Some(ended) = loops.join_next().await {
+        // An accept stream of somebody else's panicked. The others go down with it, as the only one would: or peers would wait in
+        // the backlog of a socket that nobody looks at.
+        if let Err(Ok(panic)) = ended.map_err(JoinError::try_into_panic) {
+            resume_unwind(panic);
         }
     }
 }
 
-/// Whether an error of accept says something about the connection only, and nothing about the socket.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
-}
-
-/// How long to leave a socket alone that cannot accept: 10 ms, then doubled, up to 1 s.
-///
-/// Mostly there are no file descriptors left. Asking again at once would spin; asking late would keep peers waiting.
-#[derive(Debug)]
-struct Backoff(Duration);
-
-impl Backoff {
-    const MAX: Duration = Duration::from_secs(1);
-
-    fn next_delay(&mut self) -> Duration {
-        let delay = self.0;
-        self.0 = (delay * 2).min(Self::MAX);
-        delay
+async fn accept_from<A, H, IO, S, RB>(source: A, drain: &Arc<Drain>, server: Server<H, S>)
+where
+    A: Accept + Send + 'static,
+    A::Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Service<Accepted<Metered<A::Io>>, Response = Accepted<IO>> + Clone + Send + 'static,
+    H::Error: Into<BoxError>,
+    H::Future: Send,
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    RB: http_body::Body + Send + 'static,
+    RB::Data: Send,
+    RB::Error: Into<BoxError>,
+{
+    let mut source = BackOff::new(source);
+    let admitting = Arc::clone(drain);
+    let take = move |accepted| match accepted {
+        // The tasks need no keeper: the owner of the drain, when it is dropped, cuts them all.
+        Ok(accepted) => drop(tokio::spawn(serve(&admitting, accepted, server.clone()))),
+        Err(error) => note(&error, &admitting.monitor, server.observer.as_deref()),
+    };
+    let mut draining = pin!(drain.reached(Phase::Draining));
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut draining => break,
+            accepted = poll_fn(|cx| source.poll_accept(cx)) => take(accepted),
+        }
+    }
+    // The peer of a connection in the backlog believes to be connected: it is served what it has sent. tokio's budget for one poll
+    // bounds this under a flood.
+    source.hurry();
+    while let Poll::Ready(accepted) = poll_fn(|cx| Poll::Ready(source.poll_accept(cx))).await {
+        take(accepted);
     }
 }
 
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(Duration::from_millis(10))
+/// A connection that was not to be.
+fn note(error: &AcceptError, monitor: &Monitor, observer: Option<&dyn Observer>) {
+    tracing::debug!(error = error as &dyn Error, "no connection");
+    if let Some((why, peer)) = error.refusal() {
+        monitor.refused.fetch_add(1, Relaxed);
+        if let Some(observer) = observer {
+            observer.refused(peer, why);
+        }
+    } else {
+        monitor.accept_failures.fetch_add(1, Relaxed);
+        if let Some(observer) = observer {
+            observer.accept_failed(error);
+        }
+    }
+}
+
+/// One connection: counted from here on, then its handshakes, then HTTP.
+fn serve<C, H, IO, S, RB>(
+    drain: &Arc<Drain>,
+    accepted: Accepted<C>,
+    server: Server<H, S>,
+) -> impl Future<Output = ()> + Send + use<C, H, IO, S, RB>
+where
+    C: Send + 'static,
+    H: Service<Accepted<Metered<C>>, Response = Accepted<IO>> + Send + 'static,
+    H::Error: Into<BoxError>,
+    H::Future: Send,
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    RB: http_body::Body + Send + 'static,
+    RB::Data: Send,
+    RB::Error: Into<BoxError>,
+{
+    let Accepted { io, info } = accepted;
+    tracing::trace!(id = %info.id(), peer = %info.peer(), local = %info.local(), "connection accepted");
+    let monitor = Arc::clone(&drain.monitor);
+    let tally = monitor.open(info.clone(), server.observer.clone());
+    let accepted = Accepted::new(Metered::new(io, Arc::clone(&tally)), info);
+    // Before the task runs: a drain that begins now waits for it.
+    let connection = drain.admit(tally);
+    async move {
+        let Server {
+            protocol,
+            gate,
+            handshake,
+            service,
+            ..
+        } = server;
+        let under_way = monitor.handshake();
+        let performed = perform(&gate, handshake, accepted, &connection, &monitor).await;
+        drop(under_way);
+        if let Some(io) = performed {
+            protocol.serve(io, connection, service).await;
+        }
+    }
+}
+
+/// The transport, when its handshakes are done. `None` if they came to nothing.
+async fn perform<H, C, IO>(
+    gate: &Gate,
+    handshake: H,
+    accepted: Accepted<C>,
+    connection: &Connection,
+    monitor: &Monitor,
+) -> Option<IO>
+where
+    H: Service<Accepted<C>, Response = Accepted<IO>>,
+    H::Error: Into<BoxError>,
+{
+    let began = Instant::now();
+    let activity = connection.activity();
+    let performed = tokio::select! {
+        biased;
+        performed = gate.perform(handshake, accepted) => performed,
+        () = async {
+            activity.draining().await;
+            activity.dismissed(FAREWELL).await;
+        } => return None,
+    };
+    let observer = connection.observer();
+    let told = |result| {
+        if let Some(observer) = observer {
+            observer.handshake_ended(connection.info(), result, began.elapsed());
+        }
+    };
+    match performed {
+        Ok(Accepted { io, info }) => {
+            connection.settle(info);
+            told(Ok(()));
+            Some(io)
+        }
+        Err(error) => {
+            let info = connection.info();
+            tracing::debug!(id = %info.id(), error = &error as &dyn Error, "closing a connection before HTTP began");
+            if let Some(why) = error.refusal() {
+                monitor.refused.fetch_add(1, Relaxed);
+                if let Some(observer) = observer {
+                    observer.refused(info.client(), why);
+                }
+            } else {
+                monitor.handshakes_failed.fetch_add(1, Relaxed);
+                told(Err(&error));
+            }
+            None
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::VecDeque, convert::Infallible};
+    use std::{convert::Infallible, io};
 
-    use tokio::{io::DuplexStream, time::Instant};
     use tower::service_fn;
 
     use super::*;
-    use crate::{ShutdownHandle, drain::Drain};
-
-    /// Fails as told, then accepts, and after that never again.
-    struct Script {
-        errors: VecDeque<io::ErrorKind>,
-        polls: usize,
-    }
-
-    impl Accept for Script {
-        type Io = DuplexStream;
-
-        fn poll_accept(&mut self, _: &mut Context<'_>) -> Poll<io::Result<Accepted<DuplexStream>>> {
-            self.polls += 1;
-            Poll::Ready(match self.errors.pop_front() {
-                Some(kind) => Err(kind.into()),
-                None => Ok(Accepted {
-                    io: tokio::io::duplex(1).0,
-                    local: ([127, 0, 0, 1], 1).into(),
-                    peer: ([127, 0, 0, 1], 2).into(),
-                }),
-            })
-        }
-    }
-
-    fn script(errors: impl IntoIterator<Item = io::ErrorKind>) -> Script {
-        Script {
-            errors: errors.into_iter().collect(),
-            polls: 0,
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn backs_off_from_errors_of_the_socket_and_not_from_those_of_a_connection() {
-        use io::ErrorKind::{ConnectionAborted, ConnectionReset, OutOfMemory};
-
-        let mut socket = script([ConnectionAborted, ConnectionReset]);
-        let start = Instant::now();
-        accept(&mut socket).await;
-        assert_eq!((start.elapsed().as_millis(), socket.polls), (0, 3));
-
-        let mut socket = script([OutOfMemory, ConnectionAborted, OutOfMemory, OutOfMemory]);
-        accept(&mut socket).await;
-        assert_eq!(start.elapsed().as_millis(), 10 + 20 + 40);
-        assert_eq!(socket.polls, 5);
-    }
-
-    #[test]
-    fn the_back_off_is_at_most_a_second() {
-        let mut backoff = Backoff::default();
-        let delays: Vec<_> = std::iter::repeat_with(|| backoff.next_delay().as_millis())
-            .take(9)
-            .collect();
-        assert_eq!(delays, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-    }
+    use crate::{Plain, ShutdownHandle, accept::tests::Script};
 
     #[tokio::test(start_paused = true)]
     async fn shutdown_interrupts_the_back_off() {
         let drain = Drain::new();
         let handle = ShutdownHandle(Arc::clone(&drain));
-        let service = service_fn(|_: Request<Body>| async {
-            Ok::<_, Infallible>(Response::new(Body::empty()))
-        });
         let start = Instant::now();
         let errors = std::iter::repeat_n(io::ErrorKind::OutOfMemory, 100);
-        let running = run(
-            script(errors),
-            Owner(drain),
-            Protocol::new(None),
-            Duration::from_secs(25),
-            service,
-        );
+        let server = Server {
+            protocol: Protocol::new(None),
+            gate: Gate::new(),
+            handshake: Plain::default(),
+            observer: None,
+            service: service_fn(|_: Request<Body>| async {
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }),
+        };
+        let sources = vec![Script::failing(errors)];
+        let running = run(sources, Owner(drain), Duration::from_secs(25), server);
         let shutdown = async {
             // The back-off is at a second each by then: from 2.27 s to 3.27 s.
             time::sleep(Duration::from_millis(2500)).await;

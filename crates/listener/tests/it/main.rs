@@ -1,8 +1,29 @@
 //! The listener over real sockets.
 
+mod accepting;
 mod binding;
+mod configuring;
 mod cutting;
 mod draining;
+mod handshaking;
+// `--all-features` has them all.
+#[cfg(all(
+    feature = "axum",
+    feature = "charset",
+    feature = "form",
+    feature = "garde",
+    feature = "headers",
+    feature = "json",
+    feature = "multipart",
+    feature = "xml"
+))]
+mod extracting;
 mod load;
+mod observing;
+#[cfg(target_os = "linux")]
+mod out_of_files;
+mod requests;
 mod serving;
+#[cfg(unix)]
+mod sockets;
 mod support;

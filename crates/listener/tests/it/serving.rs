@@ -122,7 +122,7 @@ async fn serves_an_axum_router() {
     let router = Router::new().route(
         "/peer",
         routing::get(|Extension(info): Extension<ConnectInfo>| async move {
-            info.peer().ip().to_string()
+            info.peer().ip().expect("over TCP").to_string()
         }),
     );
     let listener = bind().await;

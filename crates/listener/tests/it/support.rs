@@ -11,7 +11,7 @@ use std::{
 };
 
 use bartizan_core::{Body, BoxError};
-use bartizan_listener::{Drained, Listener, ShutdownHandle};
+use bartizan_listener::{Accept, Accepted, Drained, Listener, Metered, ShutdownHandle};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
@@ -22,7 +22,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::{Semaphore, mpsc},
     task::JoinHandle,
@@ -53,8 +53,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start<S, E>(listener: Listener, service: S) -> Self
+    pub(crate) fn start<A, H, IO, S, E>(listener: Listener<A, H>, service: S) -> Self
     where
+        A: Accept<Io: AsyncRead + AsyncWrite + Send + Unpin + 'static> + Send + 'static,
+        H: Service<
+                Accepted<Metered<A::Io>>,
+                Response = Accepted<IO>,
+                Error: Into<BoxError>,
+                Future: Send,
+            > + Clone
+            + Send
+            + 'static,
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Body>, Response = Response<Body>, Error = E> + Clone + Send + 'static,
         S::Future: Send,
         E: Into<BoxError>,
@@ -247,4 +257,9 @@ pub(crate) async fn rest(io: &mut TcpStream) -> Vec<u8> {
     // A reset is a close, too.
     let _ = within(io.read_to_end(&mut bytes)).await;
     bytes
+}
+
+/// Connects, sends as it is, and gives what comes until the connection is closed.
+pub(crate) async fn answer(addr: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    rest(&mut raw(addr, bytes).await).await
 }
