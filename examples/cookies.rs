@@ -22,13 +22,13 @@ use tokio::task::spawn_blocking;
 async fn run(base: &str, path: &Path) -> Result<String, BoxError> {
     let jar = Jar::new();
     // A file that is not there has no cookies: this may be the first run.
-    let loaded = blocking(&jar, path, |jar, path| jar.load(path)).await?;
+    let loaded = blocking(&jar, path, Jar::load).await?;
 
     let client: Client = stack::full(Transport::new(), jar.clone());
     let response = client.get(format!("{base}/")).send().await?;
     let text = response.error_for_status()?.text().await?;
 
-    let saved = blocking(&jar, path, |jar, path| jar.save(path)).await?;
+    let saved = blocking(&jar, path, Jar::save).await?;
     Ok(format!(
         "{loaded} loaded, {text}, {saved} of {} saved",
         jar.len()
