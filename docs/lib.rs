@@ -53,3 +53,42 @@ pub mod options {}
 
 #[doc = include_str!("src/design.md")]
 pub mod design {}
+
+#[doc = include_str!("src/first-client.md")]
+pub mod first_client {}
+
+#[doc = include_str!("src/pool-tuning.md")]
+pub mod pool_tuning {}
+
+#[doc = include_str!("src/json.md")]
+pub mod json {}
+
+#[doc = include_str!("src/uploads.md")]
+pub mod uploads {}
+
+#[doc = include_str!("src/downloads.md")]
+pub mod downloads {}
+
+#[doc = include_str!("src/cookies.md")]
+pub mod cookies {}
+
+#[doc = include_str!("src/redirects.md")]
+pub mod redirects {}
+
+#[doc = include_str!("src/server-sent-events.md")]
+pub mod server_sent_events {}
+
+#[doc = include_str!("src/testing-with-a-mock.md")]
+pub mod testing_with_a_mock {}
+
+#[doc = include_str!("src/proxies.md")]
+pub mod proxies {}
+
+#[doc = include_str!("src/over-reqwest-and-hyper.md")]
+pub mod over_reqwest_and_hyper {}
+
+#[doc = include_str!("src/moving-from-reqwest.md")]
+pub mod moving_from_reqwest {}
+
+#[doc = include_str!("src/client-options.md")]
+pub mod client_options {}
