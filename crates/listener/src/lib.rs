@@ -123,6 +123,26 @@
 //! ```
 
 pub mod accept;
+#[macro_use]
+mod macros;
+
+pub mod caching;
+pub mod catch_panic;
+#[cfg(feature = "compression")]
+pub mod compression;
+pub mod cors;
+pub mod forwarded;
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod host;
+pub mod interceptors;
+pub mod invalid;
+pub mod methods;
+pub mod negotiation;
+pub mod path;
+pub mod request_id;
+pub mod sse;
+
 mod activity;
 mod address;
 pub mod bind;
@@ -139,6 +159,7 @@ mod io;
 mod listener;
 pub mod monitor;
 pub mod proxy_protocol;
+mod reply;
 mod serve;
 mod signal;
 

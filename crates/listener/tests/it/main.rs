@@ -10,6 +10,7 @@ mod load;
 mod observing;
 #[cfg(target_os = "linux")]
 mod out_of_files;
+mod requests;
 mod serving;
 #[cfg(unix)]
 mod sockets;

@@ -1,0 +1,389 @@
+//! Media types and ranges of them (RFC 9110 sections 8.3.1 and 12.5.1).
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use bartizan_core::ConfigError;
+
+/// The longest media type or range that is read, in bytes. IANA's longest is below 100; boundaries of multipart types are up to 70.
+const MAX_LEN: usize = 1024;
+
+/// The most parameters that are read. Types in use have one or two.
+const MAX_PARAMETERS: usize = 16;
+
+/// Any token of RFC 9110 section 5.6.2.
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_token_byte)
+}
+
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// Where the quoted string that `text` begins with ends, behind its closing quote (RFC 9110 section 5.6.4).
+pub(crate) fn quoted_len(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    if bytes.first() != Some(&b'"') {
+        return None;
+    }
+    let mut at = 1;
+    loop {
+        match *bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => {
+                // A backslash quotes one character, which may not be a control.
+                let quoted = *bytes.get(at + 1)?;
+                if quoted != b'\t' && (quoted < b' ' || quoted == 0x7f) {
+                    return None;
+                }
+                at += 2;
+            }
+            byte if byte != b'\t' && (byte < b' ' || byte == 0x7f) => return None,
+            _ => at += 1,
+        }
+    }
+}
+
+/// A parameter's value as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value<'a>(&'a str);
+
+impl<'a> Value<'a> {
+    /// Its bytes, without quotes and backslashes.
+    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + 'a {
+        let quoted = self.0.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+        let is_quoted = quoted.is_some();
+        let mut bytes = quoted.unwrap_or(self.0).bytes();
+        std::iter::from_fn(move || match bytes.next()? {
+            b'\\' if is_quoted => bytes.next(),
+            byte => Some(byte),
+        })
+    }
+
+    pub(crate) fn to_text(self) -> Option<String> {
+        String::from_utf8(self.bytes().collect()).ok()
+    }
+}
+
+/// One `name=value`, and what follows it.
+pub(crate) fn parameter(text: &str) -> Option<((&str, Value<'_>), &str)> {
+    let equals = text.find('=')?;
+    let (name, value) = (&text[..equals], &text[equals + 1..]);
+    if !is_token(name) {
+        return None;
+    }
+    let len = match quoted_len(value) {
+        Some(len) => len,
+        None => value
+            .bytes()
+            .take_while(|&byte| is_token_byte(byte))
+            .count(),
+    };
+    (len > 0).then(|| ((name, Value(&value[..len])), &value[len..]))
+}
+
+/// The parameters of `; a=b; c="d"`, up to the first thing that is none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameters<'a>(&'a str);
+
+impl<'a> Iterator for Parameters<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = trim(self.0).strip_prefix(';')?;
+            self.0 = trim(rest);
+            // Empty ones are allowed: `text/html;;charset=utf-8`.
+            if self.0.is_empty() || self.0.starts_with(';') {
+                continue;
+            }
+            let (found, rest) = parameter(self.0)?;
+            self.0 = rest;
+            return Some(found);
+        }
+    }
+}
+
+fn trim(text: &str) -> &str {
+    text.trim_matches([' ', '\t'])
+}
+
+/// The parts of a media type or range, as they were written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) main: &'a str,
+    pub(crate) sub: &'a str,
+    pub(crate) parameters: Parameters<'a>,
+}
+
+/// Splits a media type or range. `None` if it is neither, or longer than anybody's.
+pub(crate) fn parts(text: &str) -> Option<Parts<'_>> {
+    let text = trim(text);
+    if text.len() > MAX_LEN {
+        return None;
+    }
+    let (essence, parameters) = match text.find(';') {
+        Some(at) => (trim(&text[..at]), &text[at..]),
+        None => (text, ""),
+    };
+    let (main, sub) = essence.split_once('/')?;
+    if !is_token(main) || !is_token(sub) || (main == "*" && sub != "*") {
+        return None;
+    }
+    let parameters = Parameters(parameters);
+    let mut rest = parameters;
+    let count = rest.by_ref().take(MAX_PARAMETERS + 1).count();
+    // What the iterator stopped at is no parameter.
+    (count <= MAX_PARAMETERS && trim(rest.0).is_empty()).then_some(Parts {
+        main,
+        sub,
+        parameters,
+    })
+}
+
+impl Parts<'_> {
+    fn has_parameter(&self, name: &str, value: Value<'_>) -> bool {
+        self.parameters.into_iter().any(|(own, own_value)| {
+            own.eq_ignore_ascii_case(name) && own_value.bytes().eq(value.bytes())
+        })
+    }
+
+    /// How closely this range matches `other`: the more the closer, `None` if not at all.
+    pub(crate) fn matches(&self, other: &Parts<'_>) -> Option<u32> {
+        let rank = match (self.main, self.sub) {
+            ("*", _) => 0,
+            (main, _) if !main.eq_ignore_ascii_case(other.main) => return None,
+            (_, "*") => 1,
+            (_, sub) if sub.eq_ignore_ascii_case(other.sub) => 2,
+            _ => return None,
+        };
+        let mut parameters = 0;
+        for (name, value) in self.parameters {
+            if name.eq_ignore_ascii_case("q") {
+                // The weight, and what follows it belonged to `Accept` and not to the type (RFC 7231 section 5.3.2).
+                break;
+            }
+            if !other.has_parameter(name, value) {
+                return None;
+            }
+            parameters += 1;
+        }
+        Some(parameters * 3 + rank)
+    }
+}
+
+macro_rules! text_type {
+    ($name:ident) => {
+        impl $name {
+            pub(super) fn parts(&self) -> Parts<'_> {
+                parts(&self.0).expect("it was checked when it was made")
+            }
+
+            /// As it was written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = ConfigError;
+
+            fn try_from(text: &str) -> Result<Self, ConfigError> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = ConfigError;
+
+            fn try_from(text: String) -> Result<Self, ConfigError> {
+                text.parse()
+            }
+        }
+    };
+}
+
+/// A media type, such as `text/html; charset=utf-8` (RFC 9110 section 8.3.1). Cheap to clone.
+///
+/// ```
+/// use bartizan_listener::negotiation::MediaType;
+///
+/// let html: MediaType = "text/html; charset=utf-8".parse().unwrap();
+/// assert_eq!(html.essence(), "text/html");
+/// assert_eq!(html.parameter("Charset").as_deref(), Some("utf-8"));
+/// assert!("text".parse::<MediaType>().is_err());
+/// assert!("text/*".parse::<MediaType>().is_err(), "that is a range");
+/// ```
+#[derive(Clone, Debug)]
+pub struct MediaType(Arc<str>);
+
+text_type!(MediaType);
+
+impl MediaType {
+    /// Type and subtype, without parameters.
+    pub fn essence(&self) -> &str {
+        self.0.split(';').next().unwrap_or_default().trim_end()
+    }
+
+    /// The value of the first parameter of that name, without quotes.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let mut parameters = self.parts().parameters;
+        let (_, value) = parameters.find(|(own, _)| own.eq_ignore_ascii_case(name))?;
+        value.to_text()
+    }
+
+    pub(crate) fn is_weight(parameters: Parameters<'_>) -> bool {
+        parameters
+            .into_iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("q"))
+    }
+}
+
+impl FromStr for MediaType {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match parts(text) {
+            Some(parts)
+                if parts.main != "*" && parts.sub != "*" && !Self::is_weight(parts.parameters) =>
+            {
+                Ok(Self(trim(text).into()))
+            }
+            _ => Err(ConfigError::new(
+                "media type",
+                text,
+                "a type, a slash and a subtype, such as `text/html; charset=utf-8`",
+            )),
+        }
+    }
+}
+
+/// A media type, `type/*` or `*/*`, with the parameters that have to be there (RFC 9110 section 12.5.1). Cheap to clone.
+///
+/// ```
+/// use bartizan_listener::negotiation::MediaRange;
+///
+/// let text: MediaRange = "text/*".parse().unwrap();
+/// assert!(text.matches(&"text/plain; charset=utf-8".parse().unwrap()));
+/// assert!(!text.matches(&"image/png".parse().unwrap()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct MediaRange(Arc<str>);
+
+text_type!(MediaRange);
+
+impl MediaRange {
+    /// Whether the type is in this range. Parameters of the type that the range does not name make no difference.
+    pub fn matches(&self, media_type: &MediaType) -> bool {
+        self.parts().matches(&media_type.parts()).is_some()
+    }
+
+    pub(crate) fn matches_parts(&self, other: &Parts<'_>) -> bool {
+        self.parts().matches(other).is_some()
+    }
+}
+
+impl FromStr for MediaRange {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match parts(text) {
+            Some(parts) if !MediaType::is_weight(parts.parameters) => Ok(Self(trim(text).into())),
+            _ => Err(ConfigError::new(
+                "media range",
+                text,
+                "a media type, `type/*` or `*/*`, without a weight",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_a_media_type_and_what_is_not() {
+        for (text, is) in [
+            ("text/html", true),
+            (" text/html ", true),
+            ("text/html;charset=utf-8", true),
+            ("text/html ; charset=\"utf-8\" ; a=b", true),
+            ("text/html;", true),
+            ("text/html;;a=b", true),
+            ("application/vnd.api+json", true),
+            ("a/b;c=\"x\\\"y;z,\"", true),
+            ("text", false),
+            ("text/", false),
+            ("/html", false),
+            ("", false),
+            ("text/html/x", false),
+            ("te xt/html", false),
+            ("text/html; charset", false),
+            ("text/html; charset=", false),
+            ("text/html; charset = utf-8", false),
+            ("text/html; a=\"b", false),
+            ("text/html; a=b c", false),
+            ("text/*", false),
+            ("*/*", false),
+            ("*/html", false),
+            ("text/html;q=1", false),
+            ("text/html\n", false),
+            ("tëxt/html", false),
+        ] {
+            assert_eq!(text.parse::<MediaType>().is_ok(), is, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let long = format!("text/{}", "x".repeat(MAX_LEN));
+        assert!(long.parse::<MediaType>().is_err());
+        let many = |n: usize| format!("text/x{}", ";a=b".repeat(n));
+        assert!(many(MAX_PARAMETERS).parse::<MediaType>().is_ok());
+        assert!(many(MAX_PARAMETERS + 1).parse::<MediaType>().is_err());
+    }
+
+    #[test]
+    fn values_are_the_same_quoted_or_not() {
+        let range: MediaRange = "text/html;level=\"1\"".parse().expect("a range");
+        assert!(range.matches(&"TEXT/HTML; LEVEL=1".parse().expect("a type")));
+        assert!(range.matches(&"text/html; level=\"\\1\"".parse().expect("a type")));
+        assert!(!range.matches(&"text/html; level=2".parse().expect("a type")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "[ -~\t\u{e9}]{0,64}") {
+            if let Ok(media_type) = text.parse::<MediaType>() {
+                let _ = media_type.parameter("charset");
+                let again: MediaType = media_type.to_string().parse().expect("what it was made of");
+                prop_assert_eq!(again.essence(), media_type.essence());
+            }
+        }
+    }
+}
