@@ -152,6 +152,7 @@ mod connect_info;
 mod connection;
 mod drain;
 mod error;
+pub mod extract;
 mod handle;
 pub mod handshake;
 mod in_flight;

@@ -6,6 +6,18 @@ mod configuring;
 mod cutting;
 mod draining;
 mod handshaking;
+// `--all-features` has them all.
+#[cfg(all(
+    feature = "axum",
+    feature = "charset",
+    feature = "form",
+    feature = "garde",
+    feature = "headers",
+    feature = "json",
+    feature = "multipart",
+    feature = "xml"
+))]
+mod extracting;
 mod load;
 mod observing;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,221 @@
+//! Rules beyond types.
+
+use std::{borrow::Cow, ops::Deref};
+
+use bartizan_core::Body;
+use http::request::Parts;
+
+use super::{ExtractError, FieldError, FromBody, FromHead, Pointer};
+
+/// More help nobody, and a list of a million wrong items would be answered by as many.
+const MOST: usize = 64;
+
+/// Rules that the fields of a value must keep, and that their types do not.
+///
+/// Rules beside the fields, by derive, are those of [garde](https://docs.rs/garde): see [`Garde`].
+pub trait Validate {
+    /// Adds what is against the rules to `violations`.
+    fn validate(&self, violations: &mut Violations);
+}
+
+/// What [`Validate`] found. The first 64 are kept.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<FieldError>);
+
+impl Violations {
+    /// Something is wrong with the field at `pointer`, a JSON Pointer (RFC 6901) such as `/items/0/price`, or `""` for the whole.
+    ///
+    /// The reason goes over the wire and into logs: it has no values in it that are secret.
+    pub fn add(&mut self, pointer: &str, reason: impl Into<Cow<'static, str>>) {
+        if self.0.len() < MOST {
+            let field = FieldError::at(Pointer::parse(pointer), reason);
+            self.0.push(field);
+        }
+    }
+
+    /// Adds it if the rule is not `kept`.
+    pub fn check(&mut self, kept: bool, pointer: &str, reason: impl Into<Cow<'static, str>>) {
+        if !kept {
+            self.add(pointer, reason);
+        }
+    }
+
+    fn into_result(self) -> Result<(), ExtractError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(ExtractError::invalid_content(
+            "the request is not valid",
+            self.0,
+        ))
+    }
+}
+
+/// Something bound, and valid by its own [`Validate`]: `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>`.
+///
+/// What is not is 422, with all that is wrong.
+///
+#[cfg_attr(feature = "form", doc = "```")]
+#[cfg_attr(not(feature = "form"), doc = "```ignore")]
+/// use bartizan_listener::extract::{FromHead, Query, Valid, Validate, Violations};
+/// use http::Request;
+/// use serde::Deserialize;
+///
+/// #[derive(Debug, Deserialize)]
+/// struct Range {
+///     from: u32,
+///     to: u32,
+/// }
+///
+/// impl Validate for Range {
+///     fn validate(&self, violations: &mut Violations) {
+///         violations.check(self.from <= self.to, "/to", "must not be before `from`");
+///         violations.check(self.to < 1_000, "/to", "must be less than 1000");
+///     }
+/// }
+///
+/// let read = |uri: &str| Valid::<Query<Range>>::from_head(&Request::get(uri).body(()).unwrap().into_parts().0);
+/// let Valid(Query(range)) = read("/?from=1&to=2").unwrap();
+/// assert_eq!(range.to, 2);
+///
+/// let error = read("/?from=2000&to=1000").unwrap_err();
+/// assert!(error.is_invalid());
+/// assert_eq!(error.fields().len(), 2);
+/// assert_eq!(error.fields()[0].pointer(), Some("#/to"));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Valid<E>(pub E);
+
+impl<E> Valid<E>
+where
+    E: Deref<Target: Validate>,
+{
+    /// Holds what was bound to its rules.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractError::is_invalid`] if there are violations.
+    pub fn of(bound: E) -> Result<Self, ExtractError> {
+        let mut violations = Violations::default();
+        bound.validate(&mut violations);
+        violations.into_result().map(|()| Self(bound))
+    }
+}
+
+/// Something bound, and valid by garde's rules: `Garde<Json<T>>` where `T` derives `garde::Validate`, with a context that has a default (garde 0.22).
+///
+/// Paths of garde become pointers. Of a map whose keys have dots or brackets in them they are not exact.
+///
+#[cfg_attr(feature = "form", doc = "```")]
+#[cfg_attr(not(feature = "form"), doc = "```ignore")]
+/// use bartizan_listener::extract::{FromHead, Garde, Query};
+/// use garde::Validate;
+/// use http::Request;
+/// use serde::Deserialize;
+///
+/// #[derive(Debug, Deserialize, Validate)]
+/// struct User {
+///     #[garde(length(min = 2))]
+///     name: String,
+/// }
+///
+/// let read = |uri: &str| Garde::<Query<User>>::from_head(&Request::get(uri).body(()).unwrap().into_parts().0);
+/// assert_eq!(read("/?name=Ann").unwrap().0.name, "Ann");
+/// assert_eq!(read("/?name=A").unwrap_err().fields()[0].pointer(), Some("#/name"));
+/// ```
+#[cfg(feature = "garde")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Garde<E>(pub E);
+
+#[cfg(feature = "garde")]
+impl<E> Garde<E>
+where
+    E: Deref<Target: garde::Validate<Context: Default>>,
+{
+    /// Holds what was bound to its rules.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractError::is_invalid`] if it is against them.
+    pub fn of(bound: E) -> Result<Self, ExtractError> {
+        let Err(report) = garde::Validate::validate(&*bound) else {
+            return Ok(Self(bound));
+        };
+        let mut violations = Violations::default();
+        for (path, error) in report.iter().take(MOST) {
+            let field = FieldError::at(of_garde(path), error.message().to_owned());
+            violations.0.push(field);
+        }
+        violations.into_result().map(|()| Self(bound))
+    }
+}
+
+/// `items[0].name` as `#/items/0/name`.
+#[cfg(feature = "garde")]
+fn of_garde(path: &garde::Path) -> Pointer {
+    let mut pointer = Pointer::root();
+    for step in path.to_string().split(['.', '[']) {
+        let step = step.strip_suffix(']').unwrap_or(step);
+        if !step.is_empty() {
+            pointer.push(step);
+        }
+    }
+    pointer
+}
+
+macro_rules! bound {
+    ($($(#[$attribute:meta])* $name:ident: ($($rules:tt)+)),*) => {
+        $(
+            $(#[$attribute])*
+            impl<E> FromBody for $name<E>
+            where
+                E: FromBody + Deref<Target: $($rules)+>,
+            {
+                async fn from_body(head: &Parts, body: Body) -> Result<Self, ExtractError> {
+                    Self::of(E::from_body(head, body).await?)
+                }
+            }
+
+            $(#[$attribute])*
+            impl<E> FromHead for $name<E>
+            where
+                E: FromHead + Deref<Target: $($rules)+>,
+            {
+                fn from_head(head: &Parts) -> Result<Self, ExtractError> {
+                    Self::of(E::from_head(head)?)
+                }
+            }
+        )*
+    };
+}
+
+bound! {
+    Valid: (Validate),
+    #[cfg(feature = "garde")]
+    Garde: (garde::Validate<Context: Default>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn violations_are_bounded() {
+        let mut violations = Violations::default();
+        for n in 0..1_000 {
+            violations.add(&format!("/{n}"), "is wrong");
+        }
+        let error = violations.into_result().expect_err("there are some");
+        assert_eq!(error.fields().len(), MOST);
+        assert_eq!(error.fields()[63].pointer(), Some("#/63"));
+        assert!(Violations::default().into_result().is_ok());
+    }
+
+    #[cfg(feature = "garde")]
+    #[test]
+    fn paths_of_garde_are_pointers() {
+        let path = garde::Path::new("items").join(0_usize).join("a/b");
+        assert_eq!(of_garde(&path).into_string(), "#/items/0/a~1b");
+        assert_eq!(of_garde(&garde::Path::empty()).into_string(), "#");
+    }
+}
