@@ -56,7 +56,7 @@ impl ForwardedLayer {
     fn new(style: Style, trusted: TrustedNetworks) -> Self {
         let peer_from = |extensions: &Extensions| {
             let info = extensions.get::<ConnectInfo>();
-            info.map(|info| info.peer().ip())
+            info.and_then(|info| info.client().ip())
         };
         Self {
             style,
