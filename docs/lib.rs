@@ -51,5 +51,23 @@ pub mod circuit_breaker {}
 #[doc = include_str!("src/options.md")]
 pub mod options {}
 
+#[doc = include_str!("src/interceptors.md")]
+pub mod interceptors {}
+
+#[doc = include_str!("src/cors.md")]
+pub mod cors {}
+
+#[doc = include_str!("src/hosts.md")]
+pub mod hosts {}
+
+#[doc = include_str!("src/content-negotiation.md")]
+pub mod content_negotiation {}
+
+#[doc = include_str!("src/receiving-uploads.md")]
+pub mod receiving_uploads {}
+
+#[doc = include_str!("src/zero-downtime-restart.md")]
+pub mod zero_downtime_restart {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}
