@@ -1,34 +1,74 @@
 //! What one connection is doing, and what it is asked to do.
 
 use std::{
-    sync::atomic::{
-        AtomicBool, AtomicUsize,
-        Ordering::{Relaxed, SeqCst},
+    mem,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
+    task::{Context, Waker},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time};
 
-use crate::drain::Phase;
+use crate::{
+    ConnectionId, ConnectionStats,
+    drain::Phase,
+    http::{FrameCounts, Sight},
+};
 
-/// Flags of one connection, so that requests on different connections never write the same cache line.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that runs under these locks can panic half way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of one connection, so that requests on different connections never write the same cache line.
 ///
 /// `SeqCst` where it matters: whoever ends the last activity either sees that the drain has begun, and wakes the connection, or
-/// the connection, woken by the drain, sees that the activity has ended.
+/// the connection, woken by the drain, sees that the activity has ended. The rest is only measured.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
+    /// In flight.
     requests: AtomicUsize,
+    /// Ever.
+    begun: AtomicU64,
+    /// Of these, those that came to their own end.
+    finished: AtomicU64,
+    /// Pieces of responses that wait to be written.
+    owed: AtomicUsize,
+    /// Bytes of such pieces that were.
+    taken: AtomicU64,
+    read: AtomicU64,
+    written: AtomicU64,
     /// Bytes are waiting for the peer to read.
     writing: AtomicBool,
-    /// The peer has said enough to tell which protocol it speaks.
-    heard: AtomicBool,
+    http2: AtomicBool,
+    /// Over HTTP/2: a request's head has come in part.
+    in_head: AtomicBool,
+    frames: Mutex<FrameCounts>,
+    flooded: AtomicBool,
     /// A response may be on its way to the peer.
     answering: AtomicBool,
+    /// The connection is no longer HTTP's.
+    tunnel: AtomicBool,
+    /// Whoever reads, and whoever writes what is no longer HTTP's.
+    users: Mutex<[Option<Waker>; 2]>,
+    retiring: AtomicBool,
     draining: AtomicBool,
     cut: AtomicBool,
     /// Wakes the connection's task, which is the only one to wait. Left alone while serving: it would cost a poll per request.
     changed: Notify,
+}
+
+/// Who uses a tunnel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum User {
+    Reader,
+    Writer,
 }
 
 impl Activity {
@@ -36,6 +76,17 @@ impl Activity {
         self.draining.store(phase >= Phase::Draining, SeqCst);
         self.cut.store(phase >= Phase::Cut, SeqCst);
         self.changed.notify_one();
+        if self.is_cut() {
+            let users = mem::take(&mut *lock(&self.users));
+            for user in users.into_iter().flatten() {
+                user.wake();
+            }
+        }
+    }
+
+    /// Asks this connection alone to finish.
+    pub(crate) fn retire(&self) {
+        self.retiring.store(true, SeqCst);
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -50,30 +101,127 @@ impl Activity {
         self.requests.load(SeqCst)
     }
 
-    pub(crate) fn request_began(&self) {
+    /// How many requests there were, this one included.
+    pub(crate) fn request_began(&self) -> u64 {
         self.requests.fetch_add(1, SeqCst);
-        self.heard.store(true, Relaxed);
         self.answering.store(true, Relaxed);
-        self.wake_if_draining();
+        self.wake_if_finishing();
+        self.begun.fetch_add(1, Relaxed) + 1
     }
 
-    pub(crate) fn request_ended(&self) {
+    pub(crate) fn request_ended(&self, finished: bool) {
+        if finished {
+            self.finished.fetch_add(1, Relaxed);
+        }
         self.requests.fetch_sub(1, SeqCst);
-        self.wake_if_draining();
+        self.wake_if_finishing();
     }
 
     pub(crate) fn set_writing(&self, writing: bool) {
         if self.writing.swap(writing, SeqCst) != writing {
-            self.wake_if_draining();
+            self.wake_if_finishing();
         }
     }
 
-    pub(crate) fn set_heard(&self) {
-        self.heard.store(true, Relaxed);
+    /// A piece of a response is hyper's now.
+    pub(crate) fn owe(&self) {
+        self.owed.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn is_heard(&self) -> bool {
-        self.heard.load(Relaxed)
+    pub(crate) fn settle_piece(&self) {
+        self.owed.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn add_taken(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Relaxed);
+    }
+
+    // Only the transport counts these, so that nothing is lost between load and store.
+    pub(crate) fn add_read(&self, bytes: usize) {
+        let read = self.read.load(Relaxed);
+        self.read.store(read.wrapping_add(bytes as u64), Relaxed);
+    }
+
+    pub(crate) fn add_written(&self, bytes: usize) {
+        let written = self.written.load(Relaxed);
+        self.written
+            .store(written.wrapping_add(bytes as u64), Relaxed);
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Relaxed)
+    }
+
+    pub(crate) fn finished(&self) -> u64 {
+        self.finished.load(Relaxed)
+    }
+
+    pub(crate) fn set_http2(&self) {
+        self.http2.store(true, Relaxed);
+    }
+
+    pub(crate) fn set_frames(&self, counts: FrameCounts, in_head: bool) {
+        *lock(&self.frames) = counts;
+        self.in_head.store(in_head, Relaxed);
+    }
+
+    pub(crate) fn set_flooded(&self) {
+        self.flooded.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.flooded.load(Relaxed)
+    }
+
+    pub(crate) fn set_tunnel(&self) {
+        self.tunnel.store(true, SeqCst);
+    }
+
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(SeqCst)
+    }
+
+    /// Whether a tunnel has to end. If not, the task is woken when it has to.
+    pub(crate) fn poll_tunnel_cut(&self, user: User, cx: &Context<'_>) -> bool {
+        {
+            let mut users = lock(&self.users);
+            let slot = &mut users[user as usize];
+            match slot {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => *slot = Some(cx.waker().clone()),
+            }
+        }
+        // After the waker is there, or the cut may miss it.
+        self.is_cut()
+    }
+
+    pub(crate) fn sight(&self) -> Sight {
+        let http2 = self.http2.load(Relaxed);
+        Sight {
+            requests: self.requests(),
+            begun: self.begun.load(Relaxed),
+            read: self.read.load(Relaxed),
+            // Over HTTP/2, acknowledgements are written, too, and would pass for a response.
+            taken: if http2 {
+                self.taken.load(Relaxed)
+            } else {
+                self.written.load(Relaxed)
+            },
+            owed: self.owed.load(Relaxed) > 0 || self.writing.load(Relaxed),
+            in_head: http2.then(|| self.in_head.load(Relaxed)),
+        }
+    }
+
+    pub(crate) fn stats(&self, id: ConnectionId) -> ConnectionStats {
+        ConnectionStats {
+            id,
+            is_http2: self.http2.load(Relaxed),
+            requests: self.begun.load(Relaxed),
+            in_flight: self.requests(),
+            bytes_read: self.read.load(Relaxed),
+            bytes_written: self.written.load(Relaxed),
+            frames: *lock(&self.frames),
+        }
     }
 
     /// Takes it that what was answered so far has reached the peer, if there is nothing more to answer now.
@@ -117,8 +265,8 @@ impl Activity {
         self.requests() == 0 && !self.writing.load(SeqCst)
     }
 
-    fn wake_if_draining(&self) {
-        if self.is_draining() {
+    fn wake_if_finishing(&self) {
+        if self.is_draining() || self.retiring.load(SeqCst) {
             self.changed.notify_one();
         }
     }
@@ -126,7 +274,7 @@ impl Activity {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, pin::pin, task::Context};
+    use std::{future::Future, pin::pin, sync::Arc};
 
     use super::*;
 
@@ -134,7 +282,7 @@ mod tests {
 
     fn is_pending(future: impl Future<Output = ()> + Unpin) -> bool {
         let mut future = future;
-        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         std::pin::Pin::new(&mut future).poll(&mut cx).is_pending()
     }
 
@@ -158,7 +306,7 @@ mod tests {
         assert!(is_pending(dismissed.as_mut()));
 
         activity.set_writing(true);
-        activity.request_ended();
+        activity.request_ended(true);
         assert!(is_pending(dismissed.as_mut()));
         time::advance(FAREWELL * 10).await;
         assert!(
@@ -170,6 +318,62 @@ mod tests {
         let start = time::Instant::now();
         dismissed.await;
         assert_eq!(start.elapsed().as_secs(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_retires_is_dismissed_like_who_drains() {
+        let activity = Activity::default();
+        activity.request_began();
+        activity.retire();
+        let mut dismissed = pin!(activity.dismissed(FAREWELL));
+        assert!(is_pending(dismissed.as_mut()));
+        let woken = tokio::spawn(time::sleep(FAREWELL * 10));
+        activity.request_ended(true);
+        let start = time::Instant::now();
+        dismissed.await;
+        assert_eq!(start.elapsed().as_secs(), 1);
+        woken.abort();
+    }
+
+    #[test]
+    fn what_was_answered_has_reached_the_peer_when_nothing_is_left_to_answer() {
+        let activity = Activity::default();
+        assert!(!activity.is_answering());
+        activity.request_began();
+        activity.settle();
+        assert!(activity.is_answering(), "a request is in flight");
+        activity.set_writing(true);
+        activity.request_ended(true);
+        activity.settle();
+        assert!(activity.is_answering(), "its response is not written");
+        activity.set_writing(false);
+        activity.settle();
+        assert!(!activity.is_answering());
+    }
+
+    #[test]
+    fn a_cut_wakes_both_users_of_a_tunnel() {
+        let activity = Activity::default();
+        let (reader, writer) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        for (user, woken) in [(User::Reader, &reader), (User::Writer, &writer)] {
+            let waker = Arc::clone(woken).into();
+            assert!(!activity.poll_tunnel_cut(user, &Context::from_waker(&waker)));
+        }
+        activity.ask(Phase::Draining);
+        assert!(!reader.0.load(SeqCst));
+        activity.ask(Phase::Cut);
+        assert!(reader.0.load(SeqCst) && writer.0.load(SeqCst));
+        let waker = reader.into();
+        assert!(activity.poll_tunnel_cut(User::Reader, &Context::from_waker(&waker)));
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
     }
 
     #[tokio::test(start_paused = true)]

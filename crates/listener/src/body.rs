@@ -48,6 +48,14 @@ impl<B: http_body::Body> TrackedBody<B> {
         }
     }
 
+    /// The body of a response after which the connection, or the stream, is a tunnel. hyper drops it unread; the tunnel goes on.
+    pub(crate) fn tunnel(body: B, in_flight: InFlight) -> Self {
+        Self {
+            content: Content::Withheld { body },
+            in_flight,
+        }
+    }
+
     pub(crate) fn own(body: Body, in_flight: InFlight, is_read: bool) -> Self {
         if !is_read {
             in_flight.complete();
@@ -69,6 +77,11 @@ impl<B: http_body::Body> TrackedBody<B> {
         self.in_flight.complete();
         Self { content, ..self }
     }
+}
+
+/// Whether such a response, if it is to be had, makes a tunnel of what it goes over (RFC 9110 sections 7.8 and 9.3.6).
+pub(crate) fn is_tunnel(method: &Method, status: StatusCode) -> bool {
+    status == StatusCode::SWITCHING_PROTOCOLS || (method == Method::CONNECT && status.is_success())
 }
 
 /// Whether the body of such a response is sent at all (RFC 9112 section 6.3). If not, hyper drops it unread.
@@ -115,9 +128,12 @@ where
         if is_last {
             this.in_flight.complete();
         }
-        let track = |data| Chunk {
-            data,
-            in_flight: this.in_flight.clone(),
+        let track = |data| {
+            this.in_flight.activity().owe();
+            Chunk {
+                data,
+                in_flight: this.in_flight.clone(),
+            }
         };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(track))))
     }
@@ -175,16 +191,19 @@ impl<D: Buf> Buf for Chunk<D> {
     }
 
     fn advance(&mut self, cnt: usize) {
+        self.in_flight.activity().add_taken(cnt);
         delegate!(&mut self.data, data => data.advance(cnt));
     }
 
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
+        self.in_flight.activity().add_taken(len);
         delegate!(&mut self.data, data => data.copy_to_bytes(len))
     }
 }
 
 impl<D: Buf> Drop for Chunk<D> {
     fn drop(&mut self) {
+        self.in_flight.activity().settle_piece();
         if self.has_remaining() {
             self.in_flight.lose();
         }

@@ -1,23 +1,18 @@
 //! One connection, from accepted to closed.
 
 use std::{
-    future::{pending, poll_fn},
-    pin::pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::Arc,
-    task::Poll,
+    task::{Poll, ready},
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError, Rejection, find, problem};
-use http::{
-    Method, Request, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, HOST},
-};
-use http_body::Body as _;
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+use bartizan_core::{Body, BoxError};
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    service::{HttpService, service_fn},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -29,8 +24,9 @@ use tower_service::Service;
 use crate::{
     ConnectInfo,
     activity::Activity,
-    body::{TrackedBody, has_content},
+    answer::{Place, respond},
     drain::Connection,
+    http::{Bounds, HttpSettings, Speaker, Speaking, Verdict, Watch, Why},
     in_flight::InFlight,
     io::{Watched, linger},
 };
@@ -41,45 +37,32 @@ use crate::{
 /// that hyper would wait for: one that has sent a part of a request's head, and one that never answers the ping behind a GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a peer may take to close after its last response, once the connection is closed on this side.
-///
-/// A peer that works does it at once. Longer than a farewell, because what is lost otherwise is a response.
-const LINGER: Duration = Duration::from_secs(5);
-
-/// How often an HTTP/2 peer is asked whether it is still there, and how long it may take to say so.
-///
-/// Often enough that a peer which vanished costs a connection for less than a minute, and seldom enough to be no load.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-
 /// How HTTP is spoken on every connection of a listener.
 #[derive(Clone, Debug)]
 pub(crate) struct Protocol {
-    builder: Arc<auto::Builder<TokioExecutor>>,
-    head_timeout: Option<Duration>,
+    speaker: Arc<Speaker>,
+    settings: Arc<HttpSettings>,
+}
+
+/// How a connection came to its end.
+enum End {
+    /// hyper is done with it: it is closed, or upgraded.
+    Done(Result<(), BoxError>),
+    /// It was asked to end, and did not in time.
+    Dismissed,
+    /// It did not keep to what is allowed.
+    Closed(Why),
 }
 
 impl Protocol {
-    pub(crate) fn new(head_timeout: Option<Duration>) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(head_timeout);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            // Over HTTP/2 a connection with nothing to do is no sign of a peer that has vanished, so it is asked.
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_INTERVAL)
-            // Or there is no WebSocket over HTTP/2 (RFC 8441).
-            .enable_connect_protocol();
+    pub(crate) fn new(settings: HttpSettings) -> Self {
         Self {
-            builder: Arc::new(builder),
-            head_timeout,
+            speaker: Arc::new(Speaker::new(&settings)),
+            settings: Arc::new(settings),
         }
     }
 
-    /// Serves one connection until it is closed, upgraded, or has to go.
+    /// Serves one connection until it is closed, what it was upgraded to has ended, or it has to go.
     pub(crate) async fn serve<I, S, RB>(self, io: I, connection: Arc<Connection>, service: S)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -92,170 +75,135 @@ impl Protocol {
     {
         let activity = Arc::clone(connection.activity());
         let (io, mut given_back) = Watched::new(io, Arc::clone(&activity));
+        let place = Arc::new(Place::new(Arc::clone(&self.settings), connection));
+        let info = place.connection.info();
         // A clone moves in here, for requests that outlive this task.
-        let place = Arc::clone(&connection);
+        let requests = Arc::clone(&place);
         let service = service_fn(move |mut request: Request<Incoming>| {
-            place.info().attach(request.extensions_mut());
-            respond(service.clone(), request, InFlight::new(&place))
+            requests.connection.info().attach(request.extensions_mut());
+            let in_flight = InFlight::new(&requests.connection);
+            respond(service.clone(), request, in_flight, Arc::clone(&requests))
         });
-        let io = TokioIo::new(io);
-        let http = self.builder.serve_connection_with_upgrades(io, service);
-        {
-            let mut http = pin!(http);
-            // ## Serving => (Draining | Lingering | Closed)
-            let mut draining = pin!(async {
-                activity.draining().await;
-                // Once round the runtime, so that it learns what has arrived on a connection just accepted.
-                yield_now().await;
-            });
-            let until_drain = poll_fn(|cx| {
-                // An idle connection first looks whether a request has arrived, and serves it. A busy one goes to drain first, so
-                // that its response says `Connection: close`.
-                if !activity.is_draining() || activity.requests() == 0 {
-                    if let Poll::Ready(ended) = http.as_mut().poll(cx) {
-                        return Poll::Ready(Some(ended));
-                    }
-                }
-                draining.as_mut().poll(cx).map(|()| None)
-            });
-            let ended = tokio::select! {
-                biased;
-                ended = until_drain => ended,
-                () = silence(self.head_timeout, &activity) => {
-                    let info = connection.info();
-                    tracing::debug!(id = %info.id(), peer = %info.peer(), "closing a connection on which nothing was said");
-                    return;
-                }
-            };
-            // ## Draining => (Lingering | Closed)
-            let ended = match ended {
-                Some(ended) => ended,
-                None => {
-                    activity.settle();
-                    http.as_mut().graceful_shutdown();
-                    tokio::select! {
-                        biased;
-                        ended = http => ended,
-                        () = activity.dismissed(FAREWELL) => return,
-                    }
-                }
-            };
-            log(connection.info(), ended);
-        }
-        // ## Lingering => Closed
+        let end = {
+            let http = pin!(self.speaker.speak(io, service));
+            run(http, self.settings.bounds(), &activity, info).await
+        };
         // hyper has dropped the transport now, unless it was upgraded.
-        if let (true, Ok(io)) = (activity.is_answering(), given_back.try_recv()) {
-            tokio::select! {
-                biased;
-                _ = time::timeout(LINGER, linger(io)) => {}
-                () = activity.cut() => {}
+        match (end, given_back.try_recv()) {
+            // ## Done => (Lingering | Closed)
+            (End::Done(ended), Ok(returned)) if !activity.is_flooded() => {
+                log(info, ended);
+                if activity.is_answering() {
+                    let linger = time::timeout(self.settings.linger, linger(returned.io));
+                    until_cut(linger, &activity).await;
+                }
+            }
+            (End::Done(_), Ok(returned)) => {
+                say(info, Why::Flood);
+                let calm = time::timeout(self.settings.linger, returned.calm_down());
+                until_cut(calm, &activity).await;
+            }
+            // ## Done => Upgraded
+            (End::Done(_), Err(_)) => {
+                let tunnel = place.take_tunnel();
+                until_cut(given_back, &activity).await;
+                if let Some(tunnel) = tunnel {
+                    tunnel.complete_unless_cut();
+                }
+            }
+            // ## (Dismissed | TooSlow) => Closed
+            (End::Dismissed, _) => {}
+            (End::Closed(why), _) => say(info, why),
+        }
+        tracing::debug!(stats = ?activity.stats(info.id()), "connection closed");
+        drop(place);
+    }
+}
+
+/// Serves until hyper is done, or the connection has to go.
+async fn run<I, S, B>(
+    mut http: Pin<&mut Speaking<'_, I, S>>,
+    bounds: Bounds,
+    activity: &Activity,
+    info: &ConnectInfo,
+) -> End
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let mut watch = pin!(Watch::new(bounds));
+    // ## Serving => (Draining | Retiring | Done | Closed)
+    let mut draining = pin!(async {
+        activity.draining().await;
+        // Once round the runtime, so that it learns what has arrived on a connection just accepted.
+        yield_now().await;
+    });
+    // What a drain finds idle, or has been idle for long, has reached the peer. The response before this moment may not have.
+    let mut is_settled = true;
+    let end = poll_fn(|cx| {
+        // An idle connection first looks whether a request has arrived, and serves it. A busy one goes to drain first, so that its
+        // response says `Connection: close`.
+        if !activity.is_draining() || activity.requests() == 0 {
+            if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+                return Poll::Ready(Some(End::Done(ended)));
             }
         }
-        drop(connection);
+        match watch.as_mut().poll(cx, activity) {
+            Poll::Ready(Verdict::Close(why)) => Poll::Ready(Some(End::Closed(why))),
+            Poll::Ready(Verdict::Retire(why)) => {
+                say(info, why);
+                activity.retire();
+                is_settled = why == Why::Idle;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Verdict::Wait(_)) | Poll::Pending => {
+                draining.as_mut().poll(cx).map(|()| None)
+            }
+        }
+    });
+    if let Some(end) = end.await {
+        return end;
+    }
+    // ## (Draining | Retiring) => (Done | Dismissed | Closed)
+    if is_settled {
+        activity.settle();
+    }
+    http.as_mut().graceful_shutdown();
+    let ended = poll_fn(|cx| {
+        if let Poll::Ready(ended) = http.as_mut().poll(cx) {
+            return Poll::Ready(End::Done(ended));
+        }
+        loop {
+            // It retires already; a verdict that says so is the last of its kind.
+            if let Verdict::Close(why) = ready!(watch.as_mut().poll(cx, activity)) {
+                return Poll::Ready(End::Closed(why));
+            }
+        }
+    });
+    tokio::select! {
+        biased;
+        end = ended => end,
+        () = activity.dismissed(FAREWELL) => End::Dismissed,
     }
 }
 
-/// Waits for a peer that has not even said which protocol it speaks when `timeout` is over.
-///
-/// hyper's own timer starts only when that is known.
-async fn silence(timeout: Option<Duration>, activity: &Activity) {
-    if let Some(timeout) = timeout {
-        time::sleep(timeout).await;
-        if !activity.is_heard() {
-            return;
-        }
+/// Waits for the one, or the cut.
+async fn until_cut(future: impl Future, activity: &Activity) {
+    tokio::select! {
+        biased;
+        _ = future => {}
+        () = activity.cut() => {}
     }
-    pending::<()>().await;
 }
 
-async fn respond<S, RB>(
-    service: S,
-    request: Request<Incoming>,
-    in_flight: InFlight,
-) -> Result<Response<TrackedBody<RB>>, BoxError>
-where
-    S: Service<Request<Body>, Response = Response<RB>>,
-    S::Error: Into<BoxError>,
-    RB: http_body::Body<Error: Into<BoxError>>,
-{
-    let (method, version) = (request.method().clone(), request.version());
-    let answered = if has_one_host(&request) {
-        call(service, request.map(Body::new)).await
-    } else {
-        let detail = "a request has to have one Host header";
-        Err(problem(StatusCode::BAD_REQUEST, detail))
-    };
-    let (is_read, response) = match answered {
-        Ok(response) => {
-            let is_read = has_content(&method, response.status());
-            (
-                is_read,
-                response.map(|body| TrackedBody::new(body, in_flight, is_read)),
-            )
-        }
-        Err(response) => {
-            let is_read = method != Method::HEAD;
-            (
-                is_read,
-                response.map(|body| TrackedBody::own(body, in_flight, is_read)),
-            )
-        }
-    };
-    // Over HTTP/1.1, hyper withholds the body itself. A tunnel is no body.
-    if is_read || version != Version::HTTP_2 || method == Method::CONNECT {
-        return Ok(response);
-    }
-    Ok(without_content(response, &method))
-}
-
-/// RFC 9112 section 3.2: one `Host`, or the server has to refuse. Proxies and caches may have read another.
-fn has_one_host(request: &Request<Incoming>) -> bool {
-    request.version() != Version::HTTP_11 || request.headers().get_all(HOST).iter().count() == 1
-}
-
-/// The service's response, or what stands for its error.
-async fn call<S, RB>(mut service: S, request: Request<Body>) -> Result<Response<RB>, Response<Body>>
-where
-    S: Service<Request<Body>, Response = Response<RB>>,
-    S::Error: Into<BoxError>,
-{
-    let answered = async {
-        poll_fn(|cx| service.poll_ready(cx)).await?;
-        service.call(request).await
-    };
-    answered.await.map_err(|error: S::Error| {
-        let error = error.into();
-        let shown = &*error as &(dyn std::error::Error + 'static);
-        // Whoever may cause a line of the log at will, may fill the disk.
-        if find::<hyper::Error>(shown).is_some_and(is_of_the_peer) {
-            tracing::debug!(error = shown, "the request broke off");
-        } else {
-            tracing::error!(error = shown, "the service failed");
-        }
-        match find::<Rejection>(shown) {
-            Some(rejection) => rejection.to_response(),
-            None => problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed"),
-        }
-    })
-}
-
-fn is_of_the_peer(error: &hyper::Error) -> bool {
-    error.is_incomplete_message()
-        || error.is_closed()
-        || error.is_canceled()
-        || error.is_body_write_aborted()
-}
-
-/// Keeps the head as it would be with the body (RFC 9110 section 9.3.2), whose length only `HEAD` is told.
-fn without_content<B: http_body::Body<Error: Into<BoxError>>>(
-    mut response: Response<TrackedBody<B>>,
-    method: &Method,
-) -> Response<TrackedBody<B>> {
-    if let (Some(length), &Method::HEAD) = (response.body().size_hint().exact(), method) {
-        let headers = response.headers_mut();
-        headers.entry(CONTENT_LENGTH).or_insert(length.into());
-    }
-    response.map(TrackedBody::withheld)
+/// Whoever may cause a line of the log at will, may fill the disk: these are for who looks for them.
+fn say(info: &ConnectInfo, why: Why) {
+    tracing::debug!(id = %info.id(), peer = %info.peer(), %why, "ending the connection");
 }
 
 fn log(info: &ConnectInfo, ended: Result<(), BoxError>) {
@@ -266,5 +214,89 @@ fn log(info: &ConnectInfo, ended: Result<(), BoxError>) {
             error = &*error as &dyn std::error::Error,
             "the connection failed"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, io};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+    use tower::service_fn;
+
+    use super::*;
+    use crate::drain::{Drain, tests::admit};
+
+    /// A transport of which the runtime does not know yet that there is something to read.
+    struct Late {
+        io: DuplexStream,
+        is_known: bool,
+    }
+
+    impl AsyncRead for Late {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if !self.is_known {
+                self.is_known = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Late {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.io).poll_write(cx, buf)
+        }
+
+        fn poll_flush(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_flush(cx)
+        }
+
+        fn poll_shutdown(
+            mut self: Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.io).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_accepted_during_the_drain_is_served_what_it_has_sent() {
+        let drain = Drain::new();
+        drain.begin();
+        let (mut client, io) = duplex(1024);
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .expect("there is room");
+        let service = service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::from("hello")))
+        });
+        let late = Late {
+            io,
+            is_known: false,
+        };
+        let connection = admit(&drain);
+        let serving = Protocol::new(HttpSettings::default()).serve(late, connection, service);
+        let reading = async {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.expect("UTF-8");
+            drop(client);
+            answer
+        };
+        let ((), answer) = tokio::join!(serving, reading);
+        assert!(answer.ends_with("hello"), "{answer}");
     }
 }

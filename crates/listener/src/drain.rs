@@ -13,15 +13,15 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    ConnectInfo, ConnectionId, Observer,
+    ConnectInfo, ConnectionId, ConnectionStats, Observer,
     activity::Activity,
     monitor::{Monitor, RequestEnd, Stats, Tally},
 };
 
 /// What became of the requests that were in flight when the drain began, or came in after.
 ///
-/// A request whose client went away before its response was written is in neither count, and neither is one whose service
-/// panicked.
+/// A request whose client went away before its response was written, or was too slow for it, is in neither count, and neither is one
+/// whose service panicked. One that was answered by an upgrade goes on until what it was upgraded to ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
@@ -134,6 +134,20 @@ impl Drain {
         }
     }
 
+    pub(crate) fn connections(&self) -> Vec<ConnectionStats> {
+        let connections: Vec<_> = {
+            let state = self.lock();
+            let pairs = state.connections.iter();
+            pairs
+                .map(|(id, activity)| (*id, Arc::clone(activity)))
+                .collect()
+        };
+        connections
+            .into_iter()
+            .map(|(id, activity)| activity.stats(id))
+            .collect()
+    }
+
     /// The counts so far; final once the phase is [`Phase::Ended`].
     pub(crate) fn counts(&self) -> Drained {
         Drained {
@@ -207,10 +221,10 @@ impl Connection {
         self.tally.settle(info);
     }
 
-    /// Counts a request.
-    pub(crate) fn request_began(&self) {
-        self.activity.request_began();
+    /// Counts a request, and says how many there were, this one included.
+    pub(crate) fn request_began(&self) -> u64 {
         self.tally.request_started();
+        self.activity.request_began()
     }
 
     /// Counts the end of a request: of itself, or because somebody dropped it.
@@ -229,7 +243,7 @@ impl Connection {
             }
             RequestEnd::Finished | RequestEnd::Lost => {}
         }
-        self.activity.request_ended();
+        self.activity.request_ended(finished);
         self.tally.request_ended(end);
     }
 }

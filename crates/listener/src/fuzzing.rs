@@ -48,3 +48,8 @@ pub fn path(text: &str) {
         }
     }
 }
+
+/// Reads the frames of HTTP/2 in pieces of that size.
+pub fn frames(bytes: &[u8], piece: usize) {
+    crate::http::read_frames(bytes, piece.max(1));
+}

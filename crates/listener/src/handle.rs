@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Drained, Stats,
+    ConnectionStats, Drained, Readiness, Stats,
     drain::{Drain, Phase},
 };
 
@@ -101,5 +101,25 @@ impl ShutdownHandle {
     /// Counted over all connections at every call: for a metric, not for every request.
     pub fn in_flight(&self) -> usize {
         self.0.in_flight()
+    }
+
+    /// Waits until the drain begins. For what is not a request and has to come to an end, too: a WebSocket that says goodbye, a stream of
+    /// events, a job.
+    ///
+    /// Dropping this future changes nothing.
+    pub async fn draining(&self) {
+        self.0.reached(Phase::Draining).await;
+    }
+
+    /// A service that tells load balancers whether to send requests here: see [`Readiness`].
+    pub fn readiness(&self) -> Readiness {
+        Readiness::new(self.clone())
+    }
+
+    /// What every open connection has done so far, in no particular order.
+    ///
+    /// It is made at every call, from counters that requests write without locks: for a page of diagnostics, not for every request.
+    pub fn connections(&self) -> Vec<ConnectionStats> {
+        self.0.connections()
     }
 }

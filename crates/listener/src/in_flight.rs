@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use crate::drain::Connection;
+use crate::{activity::Activity, drain::Connection};
 
 /// A request in flight. Clones are the same request, and it ends when the last of them is dropped.
 ///
@@ -17,6 +17,7 @@ pub(crate) struct InFlight(Arc<Request>);
 #[derive(Debug)]
 struct Request {
     connection: Arc<Connection>,
+    number: u64,
     // Relaxed, both: the count of references orders them before the drop that reads them.
     complete: AtomicBool,
     lost: AtomicBool,
@@ -24,17 +25,34 @@ struct Request {
 
 impl InFlight {
     pub(crate) fn new(connection: &Arc<Connection>) -> Self {
-        connection.request_began();
+        let number = connection.request_began();
         Self(Arc::new(Request {
             connection: Arc::clone(connection),
+            number,
             complete: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }))
     }
 
+    /// Which one it is on its connection, from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    pub(crate) fn activity(&self) -> &Activity {
+        self.0.connection.activity()
+    }
+
     /// Says that nothing more of it is to come.
     pub(crate) fn complete(&self) {
         self.0.complete.store(true, Relaxed);
+    }
+
+    /// The same of a tunnel, which ends by itself, or because it has to.
+    pub(crate) fn complete_unless_cut(&self) {
+        if !self.activity().is_cut() {
+            self.complete();
+        }
     }
 
     /// Says that a part of its response was dropped unwritten.

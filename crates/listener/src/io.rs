@@ -1,4 +1,4 @@
-//! The transport, watched: whether the peer has spoken, and whether it reads. And what is left of it when hyper is done.
+//! The transport, watched: what comes and goes, and whether the peer reads. And what is left of it when hyper is done.
 
 use std::{
     future::poll_fn,
@@ -11,52 +11,192 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::oneshot,
+    time::Instant,
 };
 
-use crate::activity::Activity;
+use crate::{
+    activity::{Activity, User},
+    http::{Budgets, FrameLimit, Frames, calm},
+};
 
-/// The length of HTTP/2's connection preface (RFC 9113 section 3.4): after so many bytes it is known which protocol is spoken.
-const PREFACE: usize = 24;
+/// What an HTTP/2 connection begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Notes what happens in [`Activity`], and gives the transport back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Watched<I> {
     /// `None` once it is given back.
     inner: Option<I>,
-    give_back: Option<oneshot::Sender<I>>,
-    /// Bytes read, until they are as many as the preface.
-    read: usize,
+    give_back: Option<oneshot::Sender<Returned<I>>>,
+    first: First,
+    /// What is read of an HTTP/2 connection.
+    http2: Option<Box<Http2>>,
+    /// The last write took all that it was given: a frame of our own may follow.
+    is_whole: bool,
     activity: Arc<Activity>,
 }
 
+/// The first bytes, read to tell which protocol is spoken, and still to be read by it.
+#[derive(Debug, Default)]
+struct First {
+    bytes: [u8; PREFACE.len()],
+    start: u8,
+    end: u8,
+}
+
+#[derive(Debug)]
+struct Http2 {
+    frames: Frames,
+    budgets: Option<Budgets>,
+}
+
+/// A transport that hyper, or who it was upgraded for, is done with.
+#[derive(Debug)]
+pub(crate) struct Returned<I> {
+    pub(crate) io: I,
+    /// The last stream of HTTP/2, if a frame can be written after what was.
+    last_stream: Option<u32>,
+}
+
 impl<I: Unpin> Watched<I> {
-    pub(crate) fn new(inner: I, activity: Arc<Activity>) -> (Self, oneshot::Receiver<I>) {
+    pub(crate) fn new(inner: I, activity: Arc<Activity>) -> (Self, oneshot::Receiver<Returned<I>>) {
         let (give_back, given_back) = oneshot::channel();
         let watched = Self {
             inner: Some(inner),
             give_back: Some(give_back),
-            read: 0,
+            first: First::default(),
+            http2: None,
+            is_whole: true,
             activity,
         };
         (watched, given_back)
+    }
+
+    /// Counts frames from here on. `limit`: how many that bring no request any further.
+    pub(crate) fn expect_http2(&mut self, limit: Option<FrameLimit>) {
+        self.activity.set_http2();
+        // The preface is read once more, from `first`, and passes by here then.
+        self.http2 = Some(Box::new(Http2 {
+            frames: Frames::new(PREFACE.len()),
+            budgets: limit.map(|limit| Budgets::new(limit, Instant::now())),
+        }));
     }
 
     fn inner(&mut self) -> Pin<&mut I> {
         Pin::new(self.inner.as_mut().expect("it is given back on drop"))
     }
 
-    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
+    fn note(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        offered: usize,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(written)) = written {
+            self.activity.add_written(written);
+            self.is_whole = written == offered;
+        }
         self.activity.set_writing(written.is_pending());
         written
+    }
+
+    /// Looks at the frames in `bytes`.
+    fn inspect(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(http2) = &mut self.http2 else {
+            return Ok(());
+        };
+        let (finished, written) = (self.activity.finished(), self.activity.written());
+        let mut is_calm = true;
+        let Http2 { frames, budgets } = &mut **http2;
+        frames.read(bytes, |cost| {
+            if let Some(budgets) = budgets {
+                is_calm &= budgets.take(cost, finished, written);
+            }
+        });
+        self.activity
+            .set_frames(frames.counts(), frames.is_in_head());
+        if is_calm {
+            return Ok(());
+        }
+        // hyper has no way to be told; an error makes it let go of the transport at once.
+        self.activity.set_flooded();
+        Err(io::Error::other("too many frames without a request"))
+    }
+
+    /// A tunnel is no longer anybody's here: it is told of the cut by an error.
+    fn cut_off(&self, user: User, cx: &Context<'_>) -> io::Result<()> {
+        if self.activity.is_tunnel() && self.activity.poll_tunnel_cut(user, cx) {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the listener has shut down",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl<I: AsyncRead + Unpin> Watched<I> {
+    /// Reads until it is known whether HTTP/2 is spoken: `true`. The bytes are read again by whoever speaks it.
+    pub(crate) fn poll_is_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Self {
+            inner,
+            first,
+            activity,
+            ..
+        } = self;
+        let inner = inner.as_mut().expect("it is given back on drop");
+        while usize::from(first.end) < PREFACE.len() {
+            let end = usize::from(first.end);
+            let mut buf = ReadBuf::new(&mut first.bytes[end..]);
+            ready!(Pin::new(&mut *inner).poll_read(cx, &mut buf))?;
+            let read = buf.filled().len();
+            activity.add_read(read);
+            first.end += u8::try_from(read).expect("at most the preface");
+            let end = end + read;
+            if read == 0 || first.bytes[..end] != PREFACE[..end] {
+                return Poll::Ready(Ok(false));
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+}
+
+impl First {
+    /// Moves as much as fits.
+    fn take(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let bytes = &self.bytes[self.start.into()..self.end.into()];
+        let taken = bytes.len().min(buf.remaining());
+        buf.put_slice(&bytes[..taken]);
+        self.start += u8::try_from(taken).expect("at most the preface");
+        taken > 0
     }
 }
 
 impl<I> Drop for Watched<I> {
     fn drop(&mut self) {
-        if let (Some(inner), Some(give_back)) = (self.inner.take(), self.give_back.take()) {
-            // Nobody waits for it after an upgrade, or a cut.
-            drop(give_back.send(inner));
+        if let (Some(io), Some(give_back)) = (self.inner.take(), self.give_back.take()) {
+            let http2 = self.http2.as_ref().filter(|_| self.is_whole);
+            let last_stream = http2.map(|http2| http2.frames.last_stream());
+            // Nobody waits for it after a cut.
+            drop(give_back.send(Returned { io, last_stream }));
         }
+    }
+}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Returned<I> {
+    /// Says that it was too much, if that can still be said, and closes.
+    pub(crate) async fn calm_down(self) -> io::Result<()> {
+        let mut io = self.io;
+        if let Some(last_stream) = self.last_stream {
+            let frame = calm(last_stream);
+            let mut left = &frame[..];
+            while !left.is_empty() {
+                match poll_fn(|cx| Pin::new(&mut io).poll_write(cx, left)).await? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    written => left = &left[written..],
+                }
+            }
+        }
+        linger(io).await
     }
 }
 
@@ -82,15 +222,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.cut_off(User::Reader, cx)?;
         let before = buf.filled().len();
-        ready!(self.inner().poll_read(cx, buf))?;
-        if self.read < PREFACE {
-            self.read += buf.filled().len() - before;
-            if self.read >= PREFACE {
-                self.activity.set_heard();
-            }
+        if !self.first.take(buf) {
+            ready!(self.inner().poll_read(cx, buf))?;
+            self.activity.add_read(buf.filled().len() - before);
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(self.inspect(&buf.filled()[before..]))
     }
 }
 
@@ -100,13 +238,16 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.cut_off(User::Writer, cx)?;
         let written = self.inner().poll_write(cx, buf);
-        self.note(written)
+        self.note(written, buf.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.cut_off(User::Writer, cx)?;
         let flushed = self.inner().poll_flush(cx);
-        self.note(flushed)
+        self.activity.set_writing(flushed.is_pending());
+        flushed
     }
 
     // The peer has nothing to read of this, and so no claim to be waited for.
@@ -123,7 +264,9 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.cut_off(User::Writer, cx)?;
         let written = self.inner().poll_write_vectored(cx, bufs);
-        self.note(written)
+        let offered = bufs.iter().map(|buf| buf.len()).sum();
+        self.note(written, offered)
     }
 }

@@ -12,18 +12,16 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Accept, Accepted, Address, BindError, ConnectInfo, Connector, Memory, Metered, Observer, Plain,
-    ProxyProtocol, Serving, ShutdownHandle, Socket, Then, TlsHandshake,
+    Accept, Accepted, Address, BindError, ConnectInfo, Connector, HttpSettings, Memory, Metered,
+    Observer, Plain, ProxyProtocol, Serving, ShutdownHandle, Socket, Then, TlsHandshake,
     bind::{self, AcceptedOptions},
     connection::Protocol,
     drain::{Drain, Owner},
     handshake::Gate,
+    http::{FOREVER, capped},
     serve::{Server, Trigger, run},
     signal,
 };
-
-/// Later than anybody waits for. Longer times would overflow the clock.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Bound sockets, or another source of connections, with the settings for serving it.
 ///
@@ -68,7 +66,7 @@ struct Settings {
     observer: Option<Arc<dyn Observer>>,
     triggers: Vec<Trigger>,
     gate: Gate,
-    header_read_timeout: Option<Duration>,
+    http: HttpSettings,
     drain_timeout: Duration,
 }
 
@@ -166,7 +164,7 @@ impl<A> Listener<A> {
                 observer: None,
                 triggers: Vec::new(),
                 gate: Gate::new(),
-                header_read_timeout: Some(Duration::from_secs(30)),
+                http: HttpSettings::default(),
                 drain_timeout: Duration::from_secs(25),
             },
         }
@@ -319,13 +317,20 @@ impl<A, H> Listener<A, H> {
         self
     }
 
-    /// How long a peer may take to send the head of a request. The default is 30 s, hyper's own; `None` is no limit.
-    ///
-    /// Then the connection is closed, without a response. Over HTTP/1.1 the time runs from the end of the response before, so this
-    /// is how long an idle connection is kept, too. Over HTTP/2 it is for the first bytes only.
+    /// How HTTP is spoken, and what a peer may ask of it. The default is [`HttpSettings::default`], which is meant for the open
+    /// internet. All of them are replaced.
+    #[must_use]
+    pub fn http(mut self, settings: HttpSettings) -> Self {
+        self.settings.http = settings;
+        self
+    }
+
+    /// How long a peer may take to send the head of a request: see
+    /// [`HttpSettingsBuilder::header_read_timeout`](crate::HttpSettingsBuilder::header_read_timeout). The default is
+    /// 30 s; `None` is no limit.
     #[must_use]
     pub fn header_read_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.settings.header_read_timeout = timeout.into().map(|timeout| timeout.min(FOREVER));
+        self.settings.http.header_read_timeout = capped(timeout);
         self
     }
 
@@ -377,7 +382,8 @@ impl<A, H> Listener<A, H> {
     /// error. An error of a body, which comes too late for an answer, ends the connection, over HTTP/2 only the stream. So does a
     /// panic.
     ///
-    /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2).
+    /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2). If its target is
+    /// absolute, `Host` is what the target says. Over HTTP/2, a `Host` that differs from `:authority` is answered by a 400.
     pub fn serve<S, RB, IO>(self, service: S) -> Serving
     where
         A: Accept + Send + 'static,
@@ -395,7 +401,7 @@ impl<A, H> Listener<A, H> {
     {
         let settings = self.settings;
         let server = Server {
-            protocol: Protocol::new(settings.header_read_timeout),
+            protocol: Protocol::new(settings.http),
             gate: settings.gate,
             handshake: self.handshake,
             observer: settings.observer,

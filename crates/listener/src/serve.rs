@@ -342,7 +342,7 @@ mod tests {
         let start = Instant::now();
         let errors = std::iter::repeat_n(io::ErrorKind::OutOfMemory, 100);
         let server = Server {
-            protocol: Protocol::new(None),
+            protocol: Protocol::new(crate::HttpSettings::default()),
             gate: Gate::new(),
             handshake: Plain::default(),
             observer: None,

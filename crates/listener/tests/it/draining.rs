@@ -1,9 +1,12 @@
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bartizan_core::{Body, BoxError};
 use http::{Method, Response, header};
 use http_body_util::BodyExt;
-use tokio::{io::AsyncReadExt, net::TcpStream, sync::oneshot};
+use tokio::{io::AsyncReadExt, net::TcpStream, sync::oneshot, time::Instant};
 use tower::service_fn;
 
 use crate::support::{
@@ -62,6 +65,20 @@ async fn idle_connections_are_closed() {
     assert_eq!(server.shutdown().await, (0, 0));
     one.send_request(get("/")).await.expect_err("it is closed");
     two.send_request(get("/")).await.expect_err("it is closed");
+}
+
+/// What it was answered has long been read: there is nothing to wait for.
+#[tokio::test]
+async fn an_idle_connection_whose_peer_does_not_close_does_not_hold_the_drain() {
+    let server = Server::start(bind().await, service_fn(hello));
+    let mut client = raw(server.addr, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let mut answer = vec![0; 1024];
+    let read = within(client.read(&mut answer)).await.expect("an answer");
+    assert!(answer[..read].ends_with(b"hello"));
+    let start = Instant::now();
+    assert_eq!(server.shutdown().await, (0, 0));
+    assert!(start.elapsed() < Duration::from_secs(2), "it lingered");
+    drop(client);
 }
 
 #[tokio::test]
@@ -266,6 +283,7 @@ async fn a_request_that_failed_by_itself_is_not_cut() {
     server.handle.shutdown();
     release.send(()).expect("it waits");
     assert!(rest(&mut client).await.starts_with(b"HTTP/1.1 500 "));
+    drop(client);
     assert_eq!(server.ended().await, (1, 0));
 }
 

@@ -18,12 +18,17 @@ mod handshaking;
     feature = "xml"
 ))]
 mod extracting;
+mod floods;
+mod limits;
 mod load;
 mod observing;
 #[cfg(target_os = "linux")]
 mod out_of_files;
 mod requests;
 mod serving;
+mod smuggling;
 #[cfg(unix)]
 mod sockets;
 mod support;
+mod tunnels;
+mod wire;

@@ -254,6 +254,7 @@ async fn a_request_has_one_host() {
     // HTTP/1.0 has no such rule.
     let mut client = raw(server.addr, b"GET / HTTP/1.0\r\n\r\n").await;
     assert!(rest(&mut client).await.starts_with(b"HTTP/1.0 200 OK\r\n"));
+    drop(client);
     server.shutdown().await;
 }
 
@@ -305,6 +306,7 @@ async fn a_request_that_takes_longer_than_a_head_may_is_served() {
     // Shorter than HTTP/2's preface.
     let mut client = raw(server.addr, b"GET / HTTP/1.0\r\n\r\n").await;
     assert!(rest(&mut client).await.ends_with(b"at last"));
+    drop(client);
     server.shutdown().await;
 }
 

@@ -1,0 +1,41 @@
+//! How HTTP is spoken: the settings, and what holds peers to them.
+//!
+//! hyper parses and frames; here is what it leaves open. Times and rates are watched by one timer per connection, frames of HTTP/2 are
+//! counted as they pass, and heads and bodies are measured between hyper and the service.
+
+mod frames;
+mod head;
+mod rate;
+mod request_body;
+mod settings;
+mod speak;
+mod streams;
+mod vigil;
+
+use std::time::Duration;
+
+pub(crate) use self::{
+    frames::{Budgets, Frames, calm},
+    head::check,
+    request_body::{Guarded, is_over_limit},
+    settings::capped,
+    speak::{Speaker, Speaking},
+    streams::{Streams, hand_over},
+    vigil::{Bounds, Sight, Verdict, Watch, Why},
+};
+pub use self::{
+    frames::{FrameCounts, FrameLimit},
+    rate::MinRate,
+    request_body::RequestBodyError,
+    settings::{HttpSettings, HttpSettingsBuilder, Protocols},
+};
+
+/// Later than anybody waits for. Longer times would overflow the clock.
+pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+pub(crate) fn read_frames(bytes: &[u8], piece: usize) {
+    let mut frames = Frames::new(0);
+    for piece in bytes.chunks(piece) {
+        frames.read(piece, |_| {});
+    }
+}

@@ -1,0 +1,471 @@
+//! How long a connection may do what it does: a pure decision, and the timer round it.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{FOREVER, MinRate, rate::Allowance};
+use crate::activity::Activity;
+
+/// What a connection has to keep to. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Bounds {
+    pub(crate) head: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) age: Option<Duration>,
+    pub(crate) requests: Option<u64>,
+    pub(crate) reading: Option<MinRate>,
+}
+
+/// What can be seen of a connection at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sight {
+    /// In flight.
+    pub(crate) requests: usize,
+    /// Ever.
+    pub(crate) begun: u64,
+    /// Bytes that came.
+    pub(crate) read: u64,
+    /// Bytes of responses that the peer took.
+    pub(crate) taken: u64,
+    /// There are bytes of a response that it has not taken.
+    pub(crate) owed: bool,
+    /// `Some` over HTTP/2: whether a request's head has come in part.
+    pub(crate) in_head: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing to do, until then or until something happens.
+    Wait(Option<Instant>),
+    /// No more requests, please.
+    Retire(Why),
+    /// Enough.
+    Close(Why),
+}
+
+/// What a connection did not keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    SlowHead,
+    SlowReader,
+    Idle,
+    Age,
+    Requests,
+    Flood,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SlowHead => "the head of a request took too long",
+            Self::SlowReader => "the peer takes responses too slowly",
+            Self::Idle => "there was no request for too long",
+            Self::Age => "it is old",
+            Self::Requests => "it had all its requests",
+            Self::Flood => "the peer sent too many frames without a request",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A request's head is coming, or it is not known yet what is.
+    Head,
+    Idle,
+    Busy,
+}
+
+/// The state: in which phase the connection is, and since when.
+#[derive(Debug)]
+struct Vigil {
+    bounds: Bounds,
+    born: Instant,
+    phase: Phase,
+    since: Instant,
+    /// What was seen when the phase began.
+    begun: u64,
+    read: u64,
+    reading: Option<Reading>,
+    retired: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    allowance: Allowance,
+    at: Instant,
+    taken: u64,
+}
+
+impl Vigil {
+    fn new(bounds: Bounds, now: Instant) -> Self {
+        Self {
+            bounds,
+            born: now,
+            phase: Phase::Head,
+            since: now,
+            begun: 0,
+            read: 0,
+            reading: None,
+            retired: false,
+        }
+    }
+
+    /// Whether there is something to look at before the time is over. Cheap: it is asked whenever the connection is polled.
+    fn is_news(&self, sight: &Sight) -> bool {
+        sight.begun != self.begun
+            || self.phase_of(sight) != self.phase
+            || (sight.owed && self.bounds.reading.is_some()) != self.reading.is_some()
+    }
+
+    fn phase_of(&self, sight: &Sight) -> Phase {
+        if sight.requests > 0 {
+            return Phase::Busy;
+        }
+        let in_head = match sight.in_head {
+            Some(in_head) => in_head,
+            // The first request's head: from the very beginning, or who says nothing would be idle.
+            None if sight.begun == 0 => true,
+            // Bytes that came with the request before, or after it, may be of its body.
+            None if sight.begun != self.begun || self.phase == Phase::Busy => false,
+            None => sight.read != self.read,
+        };
+        if in_head { Phase::Head } else { Phase::Idle }
+    }
+
+    fn look(&mut self, now: Instant, sight: &Sight) -> Verdict {
+        let phase = self.phase_of(sight);
+        if phase != self.phase || sight.begun != self.begun {
+            if phase != Phase::Head {
+                self.read = sight.read;
+            }
+            self.phase = phase;
+            self.since = now;
+            self.begun = sight.begun;
+        }
+        let mut next = Next { now, at: None };
+        if !self.retired {
+            if self.bounds.requests.is_some_and(|most| sight.begun >= most) {
+                return self.retire(Why::Requests);
+            }
+            if next.is_over(self.born, self.bounds.age) {
+                return self.retire(Why::Age);
+            }
+        }
+        match self.phase {
+            Phase::Head if next.is_over(self.since, self.bounds.head) => {
+                return Verdict::Close(Why::SlowHead);
+            }
+            Phase::Idle if !self.retired && next.is_over(self.since, self.bounds.idle) => {
+                return self.retire(Why::Idle);
+            }
+            Phase::Head | Phase::Idle | Phase::Busy => {}
+        }
+        if let Some(left) = self.patience(now, sight) {
+            if next.is_over(now, Some(left)) {
+                return Verdict::Close(Why::SlowReader);
+            }
+        }
+        Verdict::Wait(next.at)
+    }
+
+    fn retire(&mut self, why: Why) -> Verdict {
+        self.retired = true;
+        Verdict::Retire(why)
+    }
+
+    /// How much longer the peer may leave a response unread.
+    fn patience(&mut self, now: Instant, sight: &Sight) -> Option<Duration> {
+        let rate = self.bounds.reading?;
+        if !sight.owed {
+            self.reading = None;
+            return None;
+        }
+        let reading = self.reading.get_or_insert(Reading {
+            allowance: Allowance::new(rate),
+            at: now,
+            taken: sight.taken,
+        });
+        let waited = now.saturating_duration_since(reading.at);
+        let taken = sight.taken.saturating_sub(reading.taken);
+        reading.allowance.account(waited, taken);
+        (reading.at, reading.taken) = (now, sight.taken);
+        Some(reading.allowance.left())
+    }
+}
+
+/// The earliest of some times.
+struct Next {
+    now: Instant,
+    at: Option<Instant>,
+}
+
+impl Next {
+    fn is_over(&mut self, since: Instant, limit: Option<Duration>) -> bool {
+        let Some(limit) = limit else { return false };
+        let end = since + limit;
+        self.at = Some(self.at.map_or(end, |at| at.min(end)));
+        end <= self.now
+    }
+}
+
+pin_project! {
+    /// Asks for a verdict when something has happened, and when it is time.
+    ///
+    /// An early alarm is left standing where a later one would do: a busy connection sets its timer once in a while, and not for
+    /// every request.
+    pub(crate) struct Watch {
+        vigil: Vigil,
+        #[pin]
+        alarm: Sleep,
+        // When it rings, if it is set.
+        at: Option<Instant>,
+        has_looked: bool,
+    }
+}
+
+impl Watch {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        let now = Instant::now();
+        Self {
+            vigil: Vigil::new(bounds, now),
+            alarm: sleep_until(now + FOREVER),
+            at: None,
+            has_looked: false,
+        }
+    }
+
+    /// The next verdict but to wait. The task is woken for it.
+    pub(crate) fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        activity: &Activity,
+    ) -> Poll<Verdict> {
+        let mut this = self.project();
+        let sight = activity.sight();
+        let rang = this.at.is_some() && this.alarm.as_mut().poll(cx).is_ready();
+        if *this.has_looked && !rang && !this.vigil.is_news(&sight) {
+            return Poll::Pending;
+        }
+        *this.has_looked = true;
+        if rang {
+            *this.at = None;
+        }
+        loop {
+            let next = match this.vigil.look(Instant::now(), &sight) {
+                Verdict::Wait(next) => next,
+                verdict => return Poll::Ready(verdict),
+            };
+            let Some(next) = next else {
+                return Poll::Pending;
+            };
+            if this.at.is_none_or(|at| next < at) {
+                this.alarm.as_mut().reset(next);
+                *this.at = Some(next);
+            }
+            if this.alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            *this.at = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn bounds() -> Bounds {
+        Bounds {
+            head: Some(3 * SECOND),
+            idle: Some(10 * SECOND),
+            ..Bounds::default()
+        }
+    }
+
+    struct Clock {
+        start: Instant,
+        vigil: Vigil,
+    }
+
+    impl Clock {
+        fn new(bounds: Bounds) -> Self {
+            let start = Instant::now();
+            Self {
+                start,
+                vigil: Vigil::new(bounds, start),
+            }
+        }
+
+        /// What is said at that second; of a wait, the second when it ends.
+        fn at(&mut self, seconds: u64, sight: Sight) -> Result<Option<u64>, Verdict> {
+            let now = self.start + Duration::from_secs(seconds);
+            match self.vigil.look(now, &sight) {
+                Verdict::Wait(next) => Ok(next.map(|next| (next - self.start).as_secs())),
+                verdict => Err(verdict),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_head_has_its_time_from_the_beginning_whatever_comes() {
+        let mut clock = Clock::new(bounds());
+        for second in 0..3 {
+            let sight = Sight {
+                read: second,
+                ..Sight::default()
+            };
+            assert_eq!(clock.at(second, sight), Ok(Some(3)));
+        }
+        assert_eq!(
+            clock.at(3, Sight::default()),
+            Err(Verdict::Close(Why::SlowHead))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_further_head_has_its_time_from_its_first_byte() {
+        let mut clock = Clock::new(bounds());
+        let busy = Sight {
+            requests: 1,
+            begun: 1,
+            read: 100,
+            ..Sight::default()
+        };
+        assert_eq!(clock.at(1, busy), Ok(None));
+        // Its body came meanwhile.
+        let idle = Sight {
+            requests: 0,
+            read: 200,
+            ..busy
+        };
+        assert_eq!(clock.at(5, idle), Ok(Some(15)));
+        assert!(!clock.vigil.is_news(&idle));
+        let head = Sight { read: 201, ..idle };
+        assert!(clock.vigil.is_news(&head));
+        assert_eq!(clock.at(14, head), Ok(Some(17)));
+        let head = Sight { read: 210, ..idle };
+        assert_eq!(clock.at(16, head), Ok(Some(17)));
+        assert_eq!(clock.at(17, head), Err(Verdict::Close(Why::SlowHead)));
+    }
+
+    #[tokio::test]
+    async fn idle_is_counted_from_the_last_request_even_if_nobody_saw_it_in_flight() {
+        let mut clock = Clock::new(bounds());
+        let mut idle = Sight {
+            begun: 1,
+            read: 100,
+            ..Sight::default()
+        };
+        assert_eq!(clock.at(0, idle), Ok(Some(10)));
+        (idle.begun, idle.read) = (2, 200);
+        assert!(clock.vigil.is_news(&idle));
+        assert_eq!(clock.at(9, idle), Ok(Some(19)));
+        assert_eq!(clock.at(19, idle), Err(Verdict::Retire(Why::Idle)));
+        assert_eq!(clock.at(20, idle), Ok(None), "once is enough");
+    }
+
+    #[tokio::test]
+    async fn http2_says_itself_whether_a_head_is_coming() {
+        let mut clock = Clock::new(bounds());
+        let mut sight = Sight {
+            in_head: Some(false),
+            ..Sight::default()
+        };
+        // Pings are no head.
+        for second in 0..9 {
+            sight.read += 17;
+            assert_eq!(clock.at(second, sight), Ok(Some(10)));
+        }
+        sight.in_head = Some(true);
+        assert_eq!(clock.at(9, sight), Ok(Some(12)));
+        assert_eq!(clock.at(12, sight), Err(Verdict::Close(Why::SlowHead)));
+    }
+
+    #[tokio::test]
+    async fn age_and_number_retire_it_once_also_in_the_middle_of_a_request() {
+        let bounds = Bounds {
+            age: Some(60 * SECOND),
+            requests: Some(5),
+            ..Bounds::default()
+        };
+        let busy = Sight {
+            requests: 1,
+            begun: 1,
+            ..Sight::default()
+        };
+        let mut clock = Clock::new(bounds);
+        assert_eq!(clock.at(1, busy), Ok(Some(60)));
+        assert_eq!(clock.at(60, busy), Err(Verdict::Retire(Why::Age)));
+        assert_eq!(clock.at(61, busy), Ok(None));
+
+        let mut clock = Clock::new(bounds);
+        let fifth = Sight { begun: 5, ..busy };
+        assert_eq!(clock.at(2, fifth), Err(Verdict::Retire(Why::Requests)));
+        assert_eq!(clock.at(3, fifth), Ok(None));
+    }
+
+    #[tokio::test]
+    async fn a_reader_has_to_keep_up() {
+        let bounds = Bounds {
+            reading: Some(MinRate::try_new(100, 5 * SECOND).expect("valid")),
+            ..Bounds::default()
+        };
+        let mut clock = Clock::new(bounds);
+        let mut sight = Sight {
+            requests: 1,
+            begun: 1,
+            owed: true,
+            ..Sight::default()
+        };
+        assert_eq!(clock.at(0, sight), Ok(Some(5)));
+        sight.taken = 200;
+        assert_eq!(
+            clock.at(4, sight),
+            Ok(Some(7)),
+            "4 s are used, and 2 s earned"
+        );
+        sight.owed = false;
+        assert_eq!(clock.at(6, sight), Ok(None));
+        sight.owed = true;
+        assert_eq!(clock.at(9, sight), Ok(Some(14)), "it has caught up");
+        assert_eq!(clock.at(14, sight), Err(Verdict::Close(Why::SlowReader)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watch_rings_in_time() {
+        let activity = Activity::default();
+        let start = Instant::now();
+        let mut watch = std::pin::pin!(Watch::new(bounds()));
+        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
+        assert_eq!(ring.await, Verdict::Close(Why::SlowHead));
+        assert_eq!(start.elapsed(), 3 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_early_alarm_is_set_again() {
+        let activity = Activity::default();
+        let start = Instant::now();
+        let mut watch = std::pin::pin!(Watch::new(bounds()));
+        std::future::poll_fn(|cx| {
+            assert!(watch.as_mut().poll(cx, &activity).is_pending());
+            activity.request_began();
+            assert!(watch.as_mut().poll(cx, &activity).is_pending());
+            activity.request_ended(true);
+            assert!(watch.as_mut().poll(cx, &activity).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
+        assert_eq!(ring.await, Verdict::Retire(Why::Idle));
+        assert_eq!(start.elapsed(), 10 * SECOND);
+    }
+}
