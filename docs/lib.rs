@@ -69,5 +69,20 @@ pub mod receiving_uploads {}
 #[doc = include_str!("src/zero-downtime-restart.md")]
 pub mod zero_downtime_restart {}
 
+#[doc = include_str!("src/serving.md")]
+pub mod serving {}
+
+#[doc = include_str!("src/limits-for-the-internet.md")]
+pub mod limits_for_the_internet {}
+
+#[doc = include_str!("src/behind-a-load-balancer.md")]
+pub mod behind_a_load_balancer {}
+
+#[doc = include_str!("src/graceful-shutdown.md")]
+pub mod graceful_shutdown {}
+
+#[doc = include_str!("src/serving-events.md")]
+pub mod serving_events {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}

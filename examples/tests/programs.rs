@@ -178,6 +178,85 @@ fn receiving_uploads() {
 }
 
 #[test]
+fn serving() {
+    assert_contains(
+        &printed("serving", &[]),
+        &[
+            "GET /: 200 OK, encoding none, id of 32 characters",
+            "GET /: 304 Not Modified, encoding none, id of 32 characters",
+            "GET /long: 200 OK, encoding gzip, id of 32 characters",
+            "GET /stuck: 504 Gateway Timeout",
+            "GET /broken: 500 Internal Server Error, encoding none, id of 32 characters",
+            "OPTIONS /: 204 No Content, ",
+            "6 requests on ",
+            "0 requests were cut",
+        ],
+    );
+}
+
+#[test]
+fn limits() {
+    assert_contains(
+        &printed("limits", &[]),
+        &[
+            "a good request: 200 OK",
+            "a long target: 414 URI Too Long",
+            "a long field: 431 Request Header Fields Too Large",
+            "a long body: 413 Payload Too Large",
+            "refused, two or more: true",
+            "the others were closed for saying nothing",
+            "a good request: 200 OK",
+            "0 were cut",
+        ],
+    );
+}
+
+#[test]
+fn load_balancer() {
+    assert_contains(
+        &printed("load_balancer", &[]),
+        &[
+            "HTTP proxy: client 203.0.113.9, 1 trusted hops, scheme https, connected from 127.0.0.1, field left: true",
+            "TCP balancer: client 203.0.113.9, 0 trusted hops, scheme unknown, connected from 203.0.113.9, field left: false",
+            "forged field: client 203.0.113.9, 0 trusted hops, scheme unknown, connected from 203.0.113.9, field left: false",
+            "TCP balancer without its header: true",
+        ],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn graceful_shutdown() {
+    assert_contains(
+        &printed("graceful_shutdown", &[]),
+        &[
+            "/readyz: 204 No Content",
+            "not ready",
+            "/readyz: 503 Service Unavailable",
+            "a late request: hello",
+            "draining",
+            "a request in flight: slow, and whole",
+            "1 finished in the drain, 0 were cut",
+            "/livez: 204 No Content",
+        ],
+    );
+}
+
+#[test]
+fn serving_events() {
+    assert_contains(
+        &printed("serving_events", &[]),
+        &[
+            "first visit: tick 1\nfirst visit: tick 2\n",
+            "second visit: tick 3\nsecond visit: tick 4\n",
+            "third visit: tick 1\n",
+            "it ended well: true",
+            "0 were cut",
+        ],
+    );
+}
+
+#[test]
 fn timeouts() {
     let text = printed("timeouts", &[]);
     assert_contains(
