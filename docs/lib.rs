@@ -84,5 +84,8 @@ pub mod graceful_shutdown {}
 #[doc = include_str!("src/serving-events.md")]
 pub mod serving_events {}
 
+#[doc = include_str!("src/listener-options.md")]
+pub mod listener_options {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}
