@@ -72,5 +72,80 @@ pub mod custom_trust {}
 #[doc = include_str!("src/options.md")]
 pub mod options {}
 
+#[doc = include_str!("src/interceptors.md")]
+pub mod interceptors {}
+
+#[doc = include_str!("src/cors.md")]
+pub mod cors {}
+
+#[doc = include_str!("src/hosts.md")]
+pub mod hosts {}
+
+#[doc = include_str!("src/content-negotiation.md")]
+pub mod content_negotiation {}
+
+#[doc = include_str!("src/receiving-uploads.md")]
+pub mod receiving_uploads {}
+
+#[doc = include_str!("src/zero-downtime-restart.md")]
+pub mod zero_downtime_restart {}
+
+#[doc = include_str!("src/serving.md")]
+pub mod serving {}
+
+#[doc = include_str!("src/limits-for-the-internet.md")]
+pub mod limits_for_the_internet {}
+
+#[doc = include_str!("src/behind-a-load-balancer.md")]
+pub mod behind_a_load_balancer {}
+
+#[doc = include_str!("src/graceful-shutdown.md")]
+pub mod graceful_shutdown {}
+
+#[doc = include_str!("src/serving-events.md")]
+pub mod serving_events {}
+
+#[doc = include_str!("src/listener-options.md")]
+pub mod listener_options {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}
+
+#[doc = include_str!("src/first-client.md")]
+pub mod first_client {}
+
+#[doc = include_str!("src/pool-tuning.md")]
+pub mod pool_tuning {}
+
+#[doc = include_str!("src/json.md")]
+pub mod json {}
+
+#[doc = include_str!("src/uploads.md")]
+pub mod uploads {}
+
+#[doc = include_str!("src/downloads.md")]
+pub mod downloads {}
+
+#[doc = include_str!("src/cookies.md")]
+pub mod cookies {}
+
+#[doc = include_str!("src/redirects.md")]
+pub mod redirects {}
+
+#[doc = include_str!("src/server-sent-events.md")]
+pub mod server_sent_events {}
+
+#[doc = include_str!("src/testing-with-a-mock.md")]
+pub mod testing_with_a_mock {}
+
+#[doc = include_str!("src/proxies.md")]
+pub mod proxies {}
+
+#[doc = include_str!("src/over-reqwest-and-hyper.md")]
+pub mod over_reqwest_and_hyper {}
+
+#[doc = include_str!("src/moving-from-reqwest.md")]
+pub mod moving_from_reqwest {}
+
+#[doc = include_str!("src/client-options.md")]
+pub mod client_options {}

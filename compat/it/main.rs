@@ -2,6 +2,7 @@
 
 mod axum;
 mod hyper_util;
+mod moving;
 mod reqwest;
 mod tonic;
 

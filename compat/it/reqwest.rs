@@ -5,9 +5,11 @@ use std::{
     pin::Pin,
     sync::{Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
-use bartizan_core::{Body, BoxError, Outcome};
+use bartizan_client::{CookieLayer, Jar, RedirectLayer, RequestExt, ResponseExt};
+use bartizan_core::{Body, BoxError, ConfigError, Outcome};
 use bartizan_resilience::{
     adaptive_limit::AdaptiveLimitLayer,
     balance::{Balance, BalanceLayer},
@@ -203,4 +205,80 @@ async fn a_call_in_its_own_types_and_one_through_the_adaptor() {
     let request = http::Request::get(&url).body(Body::empty()).expect("valid");
     let response: Result<_, BoxError> = service.oneshot(request).await;
     assert_eq!(response.expect("an answer").status(), 200);
+}
+
+// ANCHOR: in_its_own_types
+/// Layers that only look at how a call ends take reqwest's own requests and responses.
+fn in_its_own_types(
+    client: Client,
+) -> Result<impl Service<Request, Response = Response, Error = BoxError> + Clone, ConfigError> {
+    let breaker = CircuitBreakerLayer::builder().classify(
+        |result: Result<&Response, &BoxError>| match result {
+            Ok(response) if !response.status().is_server_error() => Outcome::Success,
+            Ok(_) | Err(_) => Outcome::Failure,
+        },
+    );
+    Ok(ServiceBuilder::new()
+        .layer(breaker.build()?)
+        // reqwest's error cannot be made from a refusal: the layer next to it boxes it, and those above need nothing.
+        .layer(TimeoutLayer::new(Duration::from_secs(5)).box_errors())
+        .service(client))
+}
+// ANCHOR_END: in_its_own_types
+
+// ANCHOR: in_types_of_http
+/// Layers that read and write HTTP need its types: an adaptor, for bodies that are whole.
+fn in_types_of_http(client: Client) -> Result<bartizan_client::Client, BoxError> {
+    let adaptor = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            let (head, body) = request.into_parts();
+            let bytes = body.whole().cloned().ok_or("the body is a stream")?;
+            let request = Request::try_from(http::Request::from_parts(head, bytes))?;
+            Ok::<_, BoxError>(http::Response::from(client.execute(request).await?))
+        }
+    });
+    let stack = ServiceBuilder::new()
+        .layer(RedirectLayer::new())
+        .layer(CookieLayer::new(Jar::new()))
+        .layer(RetryLayer::builder().build()?)
+        .service(adaptor);
+    Ok(bartizan_client::Client::from_service(stack))
+}
+// ANCHOR_END: in_types_of_http
+
+#[tokio::test]
+async fn the_stacks_that_the_cookbook_shows() {
+    let server = Loopback::start(|request: http::Request<Body>| async move {
+        let response = http::Response::builder();
+        match request.headers().get("cookie") {
+            None => response
+                .status(302)
+                .header("location", "/")
+                .header("set-cookie", "seen=1")
+                .body(Body::empty()),
+            Some(cookie) => response.body(cookie.as_bytes().to_vec().into()),
+        }
+        .expect("a response")
+    })
+    .await;
+    let client = || {
+        Client::builder()
+            .redirect(::reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .expect("valid")
+    };
+    let url = server.uri("/").to_string();
+
+    let service = in_its_own_types(client()).expect("valid");
+    let request = client().get(&url).build().expect("a URL");
+    assert_eq!(
+        service.oneshot(request).await.expect("an answer").status(),
+        302
+    );
+
+    let service = in_types_of_http(client()).expect("valid");
+    let response = service.get(&url).send().await.expect("an answer");
+    assert_eq!(response.text().await.expect("a body"), "seen=1");
 }

@@ -191,6 +191,167 @@ fn outlier() {
 }
 
 #[test]
+fn interceptors() {
+    assert_contains(
+        &printed("interceptors", &[]),
+        &[
+            "key none: 401 Unauthorized, timed: true",
+            "an X-Api-Key is needed",
+            "key s3cret-of-ada: 200 OK, timed: true",
+            "hello, Ada",
+            "key made-up: 200 OK, timed: true",
+            "hello, guest",
+            "GET /broken, key s3cret-of-ada: 500 Internal Server Error, timed: true",
+            "the response has no Content-Type",
+        ],
+    );
+}
+
+#[test]
+fn cors() {
+    assert_contains(
+        &printed("cors", &[]),
+        &[
+            "OPTIONS /orders from https://app.example.com: 204 No Content, allowed: https://app.example.com\n",
+            "OPTIONS /orders from https://evil.example.com: 403 Forbidden, allowed: nobody\n",
+            "GET /orders from https://app.example.com: 200 OK, allowed: https://app.example.com\n",
+            "GET /orders from https://evil.example.com: 403 Forbidden, allowed: nobody\n",
+            "GET /font from https://evil.example.com: 200 OK, allowed: *\n",
+        ],
+    );
+}
+
+#[test]
+fn hosts() {
+    assert_contains(
+        &printed("hosts", &[]),
+        &[
+            "api.example.com/users/1: 200 OK, Cache-Control: none: Ada\n",
+            "www.example.com/: 200 OK, Cache-Control: public, max-age=3600: <p>Served by tower-http",
+            "WWW.example.com:80/missing.html: 404 Not Found, Cache-Control: none",
+            "acme.example.com/: 200 OK, Cache-Control: none: the page of acme\n",
+            "a.b.example.com/: 421 Misdirected Request",
+            "elsewhere.net/users/1: 421 Misdirected Request",
+        ],
+    );
+}
+
+#[test]
+fn negotiation() {
+    assert_contains(
+        &printed("negotiation", &[]),
+        &[
+            "Accept: */*: 200 OK, application/json, Vary: accept\n",
+            "Accept: text/csv, application/json;q=0.5: 200 OK, text/csv, Vary: accept\n",
+            "Accept: text/*: 200 OK, text/csv, Vary: accept\n",
+            "Accept: image/png: 406 Not Acceptable, application/problem+json, Vary: accept\n",
+            "Content-Type: application/json: 200 OK\n  2 of tea\n",
+            "Content-Type: text/xml: 415 Unsupported Media Type",
+        ],
+    );
+}
+
+#[test]
+fn receiving_uploads() {
+    assert_contains(
+        &printed("receiving_uploads", &[]),
+        &[
+            "a photo of 100000 bytes: 201 Created",
+            r#"{"title":"Cellar","file":"cellar.jpg","bytes":100000}"#,
+            "a photo of 250000 bytes: 413 Payload Too Large",
+            r##""pointer":"#/photo""##,
+            ": 200 OK\n  1 items\n",
+            ": 422 Unprocessable Entity",
+            r##"{"pointer":"#/items/0/name","detail":"must not be empty"}"##,
+            r##"{"pointer":"#/items/1/count","detail":"must be 1 to 100"}"##,
+            ": 422 Unprocessable Entity",
+            r##"{"pointer":"#/items/0/count","detail":"expected u32"}"##,
+            ": 400 Bad Request",
+            "the body is not JSON",
+        ],
+    );
+}
+
+#[test]
+fn serving() {
+    assert_contains(
+        &printed("serving", &[]),
+        &[
+            "GET /: 200 OK, encoding none, id of 32 characters",
+            "GET /: 304 Not Modified, encoding none, id of 32 characters",
+            "GET /long: 200 OK, encoding gzip, id of 32 characters",
+            "GET /stuck: 504 Gateway Timeout",
+            "GET /broken: 500 Internal Server Error, encoding none, id of 32 characters",
+            "OPTIONS /: 204 No Content, ",
+            "6 requests on ",
+            "0 requests were cut",
+        ],
+    );
+}
+
+#[test]
+fn limits() {
+    assert_contains(
+        &printed("limits", &[]),
+        &[
+            "a good request: 200 OK",
+            "a long target: 414 URI Too Long",
+            "a long field: 431 Request Header Fields Too Large",
+            "a long body: 413 Payload Too Large",
+            "refused, two or more: true",
+            "the others were closed for saying nothing",
+            "a good request: 200 OK",
+            "0 were cut",
+        ],
+    );
+}
+
+#[test]
+fn load_balancer() {
+    assert_contains(
+        &printed("load_balancer", &[]),
+        &[
+            "HTTP proxy: client 203.0.113.9, 1 trusted hops, scheme https, connected from 127.0.0.1, field left: true",
+            "TCP balancer: client 203.0.113.9, 0 trusted hops, scheme unknown, connected from 203.0.113.9, field left: false",
+            "forged field: client 203.0.113.9, 0 trusted hops, scheme unknown, connected from 203.0.113.9, field left: false",
+            "TCP balancer without its header: true",
+        ],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn graceful_shutdown() {
+    assert_contains(
+        &printed("graceful_shutdown", &[]),
+        &[
+            "/readyz: 204 No Content",
+            "not ready",
+            "/readyz: 503 Service Unavailable",
+            "a late request: hello",
+            "draining",
+            "a request in flight: slow, and whole",
+            "1 finished in the drain, 0 were cut",
+            "/livez: 204 No Content",
+        ],
+    );
+}
+
+#[test]
+fn serving_events() {
+    assert_contains(
+        &printed("serving_events", &[]),
+        &[
+            "first visit: tick 1\nfirst visit: tick 2\n",
+            "second visit: tick 3\nsecond visit: tick 4\n",
+            "third visit: tick 1\n",
+            "it ended well: true",
+            "0 were cut",
+        ],
+    );
+}
+
+#[test]
 fn timeouts() {
     let text = printed("timeouts", &[]);
     assert_contains(
@@ -303,6 +464,185 @@ fn circuit_breaker() {
             "call 4: refused: true, Open",
             "it is back: Some(Closed)",
         ],
+    );
+}
+
+#[test]
+fn first_client() {
+    assert_contains(
+        &printed("first_client", &[]),
+        &[
+            "it ended at /home",
+            "its connection had carried 1 before",
+            "hello, user=Ada",
+            "cookies: 1",
+            "attempts: 2",
+            "note 1: buy milk",
+            "/notes/9: the server answered 404 Not Found",
+            // Without its query.
+            "GET http://127.0.0.1:9/: connection failed",
+        ],
+    );
+}
+
+#[test]
+fn json() {
+    assert_contains(
+        &printed("json", &[]),
+        &[
+            "created Ada",
+            "422 Unprocessable Entity: a user needs a name (name)",
+            "/users: the server answered 422 Unprocessable Entity",
+            r#"with {"title":"a user needs a name","field":"name"}"#,
+            "form: q=rain+%26+sun&page=2",
+            "form: q=rain&page=3",
+            "News: rain, sun",
+            "the response body is not the JSON of a `json::User`, at `name`",
+            "because: invalid type: null, expected a string",
+        ],
+    );
+}
+
+#[test]
+fn uploads() {
+    assert_contains(
+        &printed("uploads", &[]),
+        &[
+            "25 % sent",
+            "100 % sent",
+            r#"file: 1048576 bytes of image/png, announced "1048576""#,
+            "form: 1048844 bytes of multipart/form-data, announced \"1048844\"",
+            "stream: 7890 bytes of no type, not announced",
+            "refused before it was sent: 403 Forbidden",
+            "cannot be read",
+        ],
+    );
+}
+
+#[test]
+fn downloads() {
+    assert_contains(
+        &printed("downloads", &[]),
+        &[
+            "all 300000 bytes are there",
+            "saved 300000 bytes, in pieces: true",
+            "the response body is larger than the limit of 1000 bytes",
+            "half a file: false",
+            "broke off, 50000 bytes are here",
+            "broke off, 100000 bytes are here",
+            "resumed: 300000 bytes, the same: true",
+        ],
+    );
+}
+
+#[test]
+fn cookies() {
+    assert_contains(
+        &printed("cookies", &[]),
+        &[
+            "first run: 0 loaded, welcome, stranger, 1 of 2 saved",
+            "second run: 1 loaded, welcome back, visitor=7, 1 of 2 saved",
+            "sent: theme=dark",
+            "theme is for 127.0.0.1 alone: true",
+            "refused: the cookie was refused: `co.uk` is a public suffix",
+            "without: welcome, stranger, and there are 1",
+        ],
+    );
+}
+
+#[test]
+fn redirects() {
+    assert_contains(
+        &printed("redirects", &[]),
+        &[
+            "POST /form: 303 See Other",
+            "and then /thanks",
+            "thank you",
+            "the stranger sees: accept-language, host\n",
+            "not followed: 307 Temporary Redirect",
+            "/loop: loop true, limit false, policy false",
+            "/count/0: loop false, limit true, policy false",
+            "/away: loop false, limit false, policy true",
+        ],
+    );
+}
+
+#[test]
+fn proxies() {
+    let text = printed("proxies", &[]);
+    assert_contains(
+        &text,
+        &[
+            "through the proxy: proxy",
+            "through the other one: other",
+            "through none: nothing",
+            "one request: other",
+            "one directly: nothing",
+            "invalid https_proxy `htp://x`",
+            "without credentials: 407 Proxy Authentication Required",
+            "a proxy that is gone: proxy true, unsent true",
+        ],
+    );
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn sse() {
+    assert_contains(
+        &printed("sse", &[]),
+        &[
+            "1: A at 120",
+            "2: message: the market / is open",
+            "3: B at 95",
+            "4: message: the market / is closed",
+            "no more, after event 4",
+            "afterwards: 1 event",
+            "one response: 2 events",
+            "the response is `text/plain`, and not `text/event-stream`",
+        ],
+    );
+}
+
+#[test]
+fn pool_tuning() {
+    assert_contains(
+        &printed("pool_tuning", &[]),
+        &[
+            "prewarmed: 2",
+            "six calls: 2 dialed, 0 waiting",
+            "events: 2 opened, at least four waited: true",
+            "twelve calls: 2 refused",
+            "in a hurry: timeout true, acquire true",
+            "drained: 0 cut, and the last call was done",
+            "afterwards: ",
+            "it was told to drain",
+        ],
+    );
+}
+
+#[test]
+fn mocks() {
+    assert_contains(
+        &printed("mocks", &[]),
+        &[
+            "Oslo: snow",
+            "asked for http://weather.example/v1/today?city=Oslo",
+            "Rome: sun",
+            "cut: body true",
+            "hung: timeout true",
+            "Bern: fog",
+            "recorded: 1",
+            "with the secret: false",
+            "Bern again: fog",
+        ],
+    );
+}
+
+#[test]
+fn over_hyper_util() {
+    assert_contains(
+        &printed("over_hyper_util", &[]),
+        &["it ended at /", "hello, user=7", "hello, user=7"],
     );
 }
 
