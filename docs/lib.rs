@@ -51,6 +51,42 @@ pub mod circuit_breaker {}
 #[doc = include_str!("src/options.md")]
 pub mod options {}
 
+#[doc = include_str!("src/interceptors.md")]
+pub mod interceptors {}
+
+#[doc = include_str!("src/cors.md")]
+pub mod cors {}
+
+#[doc = include_str!("src/hosts.md")]
+pub mod hosts {}
+
+#[doc = include_str!("src/content-negotiation.md")]
+pub mod content_negotiation {}
+
+#[doc = include_str!("src/receiving-uploads.md")]
+pub mod receiving_uploads {}
+
+#[doc = include_str!("src/zero-downtime-restart.md")]
+pub mod zero_downtime_restart {}
+
+#[doc = include_str!("src/serving.md")]
+pub mod serving {}
+
+#[doc = include_str!("src/limits-for-the-internet.md")]
+pub mod limits_for_the_internet {}
+
+#[doc = include_str!("src/behind-a-load-balancer.md")]
+pub mod behind_a_load_balancer {}
+
+#[doc = include_str!("src/graceful-shutdown.md")]
+pub mod graceful_shutdown {}
+
+#[doc = include_str!("src/serving-events.md")]
+pub mod serving_events {}
+
+#[doc = include_str!("src/listener-options.md")]
+pub mod listener_options {}
+
 #[doc = include_str!("src/design.md")]
 pub mod design {}
 

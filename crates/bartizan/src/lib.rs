@@ -9,6 +9,7 @@
 //! | `client-full` | | redirects, cookies, compression, proxies, multipart, server-sent events, … in `client` |
 //! | `json` | | JSON bodies in `client` |
 //! | `listener` | `listener` | serving any service or axum router, with draining |
+//! | `listener-full` | | data binding, compression and configuration files in `listener` |
 //! | `resilience` | `resilience` | retries, breakers, balancing, limits, timeouts and the rest |
 //! | `tls` | `tls` | TLS for both ends on rustls: identities, trust, revocation, reload |
 //! | `full` | | all of them |

@@ -1,5 +1,23 @@
 //! What fuzz targets call: the parsers of bytes that a peer sends. No part of the API.
 
+/// Reads what an HTTP/2 peer says of streams to come, whole and byte by byte, which must come to the same.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn http2_frames(bytes: &[u8]) {
+    use crate::pool::frames::FrameWatch;
+
+    let told = |piece| {
+        let (mut watch, mut told) = (FrameWatch::new(), Vec::new());
+        for piece in bytes.chunks(piece) {
+            watch.feed(piece, |what| told.push(what));
+        }
+        told
+    };
+    assert_eq!(told(1), told(bytes.len().max(1)));
+}
+
 /// Undoes what a `Content-Encoding` says of `body`, until it ends, fails, or has produced a lot.
 #[cfg(feature = "compression")]
 pub fn decode(codings: &[u8], body: &[u8]) {

@@ -59,6 +59,15 @@ impl Limits {
 impl Destination {
     /// The origin of `uri`, if it is `http` or `https` and has a host and no impossible port.
     pub fn of(uri: &Uri) -> Option<Self> {
+        Self::of_request(uri, None, &Timeouts::new())
+    }
+
+    /// The same with all that a request says, in one go: every request pays for it.
+    pub(crate) fn of_request(
+        uri: &Uri,
+        options: Option<ConnectOptions>,
+        timeouts: &Timeouts,
+    ) -> Option<Self> {
         let scheme = uri.scheme()?;
         let is_https = *scheme == Scheme::HTTPS;
         if !is_https && *scheme != Scheme::HTTP {
@@ -89,8 +98,8 @@ impl Destination {
             authority,
             host: start..end,
             port,
-            options: None,
-            limits: Limits::of(&Timeouts::new()),
+            options,
+            limits: Limits::of(timeouts),
             has_tls_above: false,
             is_proxy: false,
             only: None,

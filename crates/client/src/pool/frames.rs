@@ -13,7 +13,7 @@ const SETTING: usize = 6;
 
 /// What a peer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub(crate) enum Told {
     /// How many streams it takes at once.
     Streams(u32),
     /// It takes no more of them.
@@ -24,7 +24,7 @@ pub enum Told {
 ///
 /// Judges nothing: a peer that breaks the protocol is hyper's business.
 #[derive(Debug, Default)]
-pub struct FrameWatch {
+pub(crate) struct FrameWatch {
     held: [u8; HEAD],
     /// How much of a head, or of a setting, is held.
     have: usize,
@@ -39,12 +39,12 @@ pub struct FrameWatch {
 
 impl FrameWatch {
     /// Before the first byte.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Takes the next bytes from the peer, and tells what they say.
-    pub fn feed(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Told)) {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Told)) {
         while !bytes.is_empty() {
             if self.left > 0 && !self.is_settings {
                 let skip = self.left.min(bytes.len());

@@ -321,18 +321,18 @@ impl Inner {
             Instant::now().checked_add(Duration::try_from_secs_f64(lifetime).ok()?)
         });
         self.with(|core, now, actions| core.dialed(id, conn, speaks, expires, now, actions));
-        if control.count() {
-            tokio::spawn(driver);
-        } else {
-            // hyper has seen the end of it in the meantime.
-            self.closed(&control);
-        }
         self.config.observer.tell(|| PoolEvent::Opened {
             destination: &guard.destination,
             id: id.serial,
             version,
             took: guard.began.elapsed(),
         });
+        if control.count() {
+            tokio::spawn(driver);
+        } else {
+            // hyper has seen the end of it in the meantime.
+            self.closed(&control);
+        }
         Ok(())
     }
 }

@@ -14,7 +14,7 @@
 //!   used. When all are full a [further one](PoolBuilder::http2_max_connections_per_origin) is opened. The peer's word is taken from its
 //!   SETTINGS as they arrive, also when it changes its mind; a GOAWAY sends new requests elsewhere and lets the others finish.
 //! - **Which of them** TLS says. The first connection of an origin finds out; other requests [wait for it](PoolBuilder::alpn_wait) briefly,
-//!   and the answer is remembered as long as the origin is.
+//!   and the answer is remembered for as long as an unused connection is kept, but for ten minutes at most.
 //!
 //! A connection is opened only where a request waits for one and no other is on its way, and belongs to whoever is first in the queue when
 //! it is there. So a caller that gives up wastes nothing, and there are never more connections than requests were under way at once. If
@@ -149,7 +149,7 @@ mod config;
 mod connection;
 mod core;
 mod events;
-mod frames;
+pub(crate) mod frames;
 mod handover;
 mod inner;
 mod io;
@@ -171,9 +171,3 @@ pub use self::{
 };
 
 pub(crate) use self::config::Config;
-
-/// For the fuzz targets.
-#[doc(hidden)]
-pub mod fuzzing {
-    pub use super::frames::{FrameWatch, Told};
-}

@@ -122,20 +122,16 @@ pub(super) fn destination<B: http_body::Body>(
     timeouts: &Timeouts,
 ) -> Result<Destination, Error> {
     check_length(request)?;
-    let Some(destination) = Destination::of(request.uri()) else {
-        return Err(unsendable(request.uri()));
-    };
-    let has_user = request
-        .uri()
-        .authority()
-        .is_some_and(|authority| authority.as_str().as_bytes().contains(&b'@'));
-    if has_user {
-        return Err(unsendable(request.uri()));
-    }
-    let given = request.extensions();
+    let (uri, given) = (request.uri(), request.extensions());
     let options = given.get::<ConnectOptions>().cloned();
     let timeouts = given.get().unwrap_or(timeouts);
-    Ok(destination.with_options(options).with_timeouts(timeouts))
+    let has_user = uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().as_bytes().contains(&b'@'));
+    match Destination::of_request(uri, options, timeouts) {
+        Some(destination) if !has_user => Ok(destination),
+        _ => Err(unsendable(uri)),
+    }
 }
 
 /// What is wrong with a URI that leads nowhere.

@@ -46,7 +46,7 @@ impl ListenerConfig {
             .handshake(clients)
             .max_handshakes(limits.handshakes)
             .handshake_timeout(self.timeouts.handshake)
-            .header_read_timeout(self.timeouts.header_read)
+            .http(self.http_settings()?)
             .drain_timeout(self.timeouts.drain))
     }
 

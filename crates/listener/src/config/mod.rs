@@ -65,6 +65,7 @@
 //! ```
 
 mod apply;
+mod http;
 mod presets;
 #[cfg(feature = "serde")]
 mod text;
@@ -76,6 +77,7 @@ use ipnet::IpNet;
 
 pub use self::{
     apply::ConfiguredListener,
+    http::{FrameConfig, HttpConfig, ProtocolsConfig, RateConfig},
     presets::{behind_proxy, internal, internet_facing},
 };
 use crate::ListenAddr;
@@ -96,6 +98,8 @@ pub struct ListenerConfig {
     pub limits: LimitConfig,
     /// How long everything may take.
     pub timeouts: TimeoutConfig,
+    /// How HTTP is spoken.
+    pub http: HttpConfig,
 }
 
 impl Default for ListenerConfig {
@@ -106,6 +110,7 @@ impl Default for ListenerConfig {
             proxy_protocol: None,
             limits: LimitConfig::default(),
             timeouts: TimeoutConfig::default(),
+            http: HttpConfig::default(),
         }
     }
 }
@@ -310,6 +315,7 @@ impl ListenerConfig {
                 "more than no time, or none for no limit",
             );
         }
+        self.http_settings()?;
         match &self.proxy_protocol {
             Some(proxy) if proxy.trusted.is_empty() && !proxy.trust_local => wrong(
                 "proxy_protocol.trusted",
@@ -318,5 +324,10 @@ impl ListenerConfig {
             ),
             _ => Ok(()),
         }
+    }
+
+    fn http_settings(&self) -> Result<crate::HttpSettings, ConfigError> {
+        let settings = self.http.settings(self.timeouts.header_read);
+        settings.map_err(|error| http::within("http", error))
     }
 }

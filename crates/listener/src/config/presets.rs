@@ -22,6 +22,10 @@ pub fn internet_facing() -> ListenerConfig {
     // Slow peers cost nothing but a place; those that say nothing, not even that for long.
     config.timeouts.handshake = Duration::from_secs(10);
     config.timeouts.header_read = Some(Duration::from_secs(15));
+    // What a form needs, and a photograph. Whoever takes more says so.
+    config.http.max_body_bytes = Some(16 << 20);
+    // Nobody waits longer for an answer.
+    config.http.request_timeout = Some(Duration::from_secs(60));
     config
 }
 
@@ -34,7 +38,7 @@ pub fn behind_proxy(trusted: impl IntoIterator<Item = IpNet>) -> ListenerConfig 
     });
     // Longer than balancers keep idle connections, 60 s mostly: whoever closes first, and it is not the balancer, fails a request
     // that is on its way.
-    config.timeouts.header_read = Some(Duration::from_secs(75));
+    config.http.idle_timeout = Some(Duration::from_secs(120));
     config
 }
 
@@ -48,6 +52,6 @@ pub fn internal() -> ListenerConfig {
     // A bug in a client is no reason to run out of files.
     config.limits.connections = Some(20_000);
     // Longer than the 90 s for which clients of hyper and Go keep them.
-    config.timeouts.header_read = Some(Duration::from_secs(120));
+    config.http.idle_timeout = Some(Duration::from_secs(120));
     config
 }

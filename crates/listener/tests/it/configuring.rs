@@ -1,4 +1,5 @@
 use std::{error::Error, time::Duration};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use bartizan_listener::{BindError, Listener, ListenerConfig, config};
 use tower::service_fn;
@@ -69,10 +70,36 @@ async fn an_address_that_cannot_be_bound_is_named_with_its_place() {
     assert!(source.is_some_and(BindError::is_in_use));
 }
 
+#[tokio::test]
+async fn settings_of_http_reach_the_connections() {
+    let mut config = ListenerConfig::default();
+    config.listen = vec!["127.0.0.1:0".into()];
+    config.http.max_uri_bytes = 10;
+    config.http.server_header = Some("configured".into());
+    let listener = config.bind().await.expect("a free port");
+    let (addr, handle) = (listener.local_addr(), listener.handle());
+    let serving = tokio::spawn(listener.serve(service_fn(
+        |_: http::Request<bartizan_core::Body>| async {
+            Ok::<_, std::convert::Infallible>(http::Response::new(bartizan_core::Body::empty()))
+        },
+    )));
+    let mut client = tokio::net::TcpStream::connect(addr)
+        .await
+        .expect("a connection");
+    let request = b"GET /0123456789 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    client.write_all(request).await.expect("room");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 414 "), "{answer}");
+    assert!(answer.contains("server: configured"), "{answer}");
+    handle.shutdown();
+    serving.await.expect("no panic");
+}
+
 #[test]
 fn every_field_that_can_be_wrong_is_named() {
     type Change = fn(&mut ListenerConfig);
-    let wrong: [(&str, Change); 11] = [
+    let wrong: [(&str, Change); 16] = [
         ("listen", |config| config.listen.clear()),
         ("sockets.backlog", |config| config.sockets.backlog = 0),
         ("sockets.accept_loops", |config| {
@@ -99,6 +126,21 @@ fn every_field_that_can_be_wrong_is_named() {
         }),
         ("timeouts.header_read", |config| {
             config.timeouts.header_read = Some(Duration::ZERO);
+        }),
+        ("http.max_uri_bytes", |config| config.http.max_uri_bytes = 0),
+        ("http.max_requests", |config| {
+            config.http.max_requests = Some(0);
+        }),
+        ("http.server_header", |config| {
+            config.http.server_header = Some("a\nb".into());
+        }),
+        ("http.min_request_rate.bytes_per_second", |config| {
+            let rate = config.http.min_request_rate.as_mut();
+            rate.expect("a default").bytes_per_second = 0;
+        }),
+        ("http.http2_frame_limit.burst", |config| {
+            let limit = config.http.http2_frame_limit.as_mut();
+            limit.expect("a default").burst = 1;
         }),
     ];
     for (field, change) in wrong {
@@ -160,6 +202,11 @@ mod files {
                 "sockets.unix_mode",
             ),
             (r#"{ "proxy_protocol": {} }"#, "proxy_protocol"),
+            (r#"{ "http": { "max_uri": 1 } }"#, "http.max_uri"),
+            (
+                r#"{ "http": { "max_uri_bytes": 0 } }"#,
+                "http.max_uri_bytes",
+            ),
             (
                 r#"{ "proxy_protocol": { "trusted": ["10.0.0.0/33"] } }"#,
                 "proxy_protocol.trusted[0]",

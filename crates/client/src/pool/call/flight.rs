@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    mem,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -58,10 +59,11 @@ struct Try {
 }
 
 impl Flight {
-    pub(super) fn of<B>(request: &Request<B>) -> Self {
+    /// Takes the URI: what goes over the wire is made of it for each connection.
+    pub(super) fn of<B>(request: &mut Request<B>) -> Self {
         Self {
             method: request.method().clone(),
-            uri: request.uri().clone(),
+            uri: mem::take(request.uri_mut()),
             timeouts: request.extensions().get().cloned().map(Box::new),
             tries: 0,
             is_replayed: false,
@@ -173,7 +175,9 @@ impl Flight {
             false => !conn.control.has_read.load(Ordering::Relaxed),
         };
         let is_refused = is_refused(&error);
-        let is_stale = one.lease.carried > 0 && is_silent && is_lost_connection(&error);
+        let is_lost =
+            is_lost_connection(&error) && !conn.control.has_stalled.load(Ordering::Relaxed);
+        let is_stale = one.lease.carried > 0 && is_silent && is_lost;
         let request = match (unsent, one.copy) {
             (Some(mut unsent), _) if self.tries < MOST_TRIES => {
                 one.added.remove(unsent.headers_mut());

@@ -109,13 +109,16 @@ pub(super) fn with_host(uri: &Uri, headers: &mut HeaderMap) -> Uri {
 
 /// Holds the body back that the peer is to ask for (RFC 9110 section 10.1.1).
 pub(super) fn hold(request: &mut Request<SendBody>, timeout: Option<Duration>) {
+    let Some(timeout) = timeout.filter(|_| !request.body().is_end_stream()) else {
+        return;
+    };
     let expects = request
         .headers()
         .get(EXPECT)
         .is_some_and(|expect| expect.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    let Some(timeout) = timeout.filter(|_| expects && !request.body().is_end_stream()) else {
+    if !expects {
         return;
-    };
+    }
     let upload = request.body_mut().hold(timeout);
     hyper::ext::on_informational(request, move |response| {
         if response.status() == StatusCode::CONTINUE {

@@ -105,8 +105,8 @@ pub(super) fn send(
     destination: &Destination,
     request: Request<Body>,
 ) -> Flying {
-    let request = request.map(SendBody::new);
-    let flight = Flight::of(&request);
+    let mut request = request.map(SendBody::new);
+    let flight = Flight::of(&mut request);
     match inner.acquire(destination, false) {
         Ok(Got::Lease(lease)) => flight.launch(granted(lease), request),
         Ok(Got::Place(place)) => {
@@ -128,6 +128,6 @@ pub(super) fn send(
 
 /// Sends a request over a connection that was reserved for it.
 pub(super) fn send_on(lease: Lease, request: Request<Body>) -> Flying {
-    let request = request.map(SendBody::new);
-    Flight::of(&request).launch(lease, request)
+    let mut request = request.map(SendBody::new);
+    Flight::of(&mut request).launch(lease, request)
 }

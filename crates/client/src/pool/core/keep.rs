@@ -1,10 +1,13 @@
 //! Unused connections: which are kept, and for how long.
 
-use std::hash::Hash;
+use std::{hash::Hash, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{Actions, Census, Core, Speaks, State, Waiting, Why};
+
+/// How long an origin without connections is remembered at most: what it speaks is soon learnt anew, and there may be many.
+const MEMORY: Duration = Duration::from_secs(600);
 
 impl<K, T, W, F> Core<K, T, W, F>
 where
@@ -73,7 +76,7 @@ where
                 _ => {}
             }
         }
-        let timeout = self.limits.idle_timeout;
+        let timeout = self.limits.idle_timeout.min(MEMORY);
         let by_key = &mut self.by_key;
         self.origins.retain(|_, origin| {
             let is_needed = origin.slots > 0

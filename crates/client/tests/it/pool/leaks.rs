@@ -54,6 +54,15 @@ async fn moody(stream: DuplexStream, mood: u64) {
 
 #[tokio::test]
 async fn mixed_calls_with_random_cancellation_leak_nothing() {
+    mixed_calls().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn mixed_calls_on_several_threads_leak_nothing() {
+    mixed_calls().await;
+}
+
+async fn mixed_calls() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let moods = Arc::new(AtomicU64::new(1));
         let pipes = Pipes::new(move |stream| moody(stream, moods.fetch_add(1, Ordering::SeqCst)));
@@ -97,7 +106,10 @@ async fn mixed_calls_with_random_cancellation_leak_nothing() {
                 }
             }
         });
-        let calls = stream::iter(calls).buffer_unordered(64).count();
+        // Each a task, so that threads share the work.
+        let calls = calls.map(tokio::spawn);
+        let calls = stream::iter(calls).buffer_unordered(64);
+        let calls = calls.for_each(|call| async { call.expect("no panic") });
         let done = tokio::time::timeout(Duration::from_secs(90), calls).await;
         done.unwrap_or_else(|_| panic!("some call hangs: {:?}", pool.stats()));
         until(&pool, |stats| {

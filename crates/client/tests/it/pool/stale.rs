@@ -34,12 +34,13 @@ pub(crate) async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> bo
     true
 }
 
-/// Answers until nothing has come for so long, and hangs up without a word.
+/// Answers until nothing more has come for so long, and hangs up without a word. For the first request it waits: a busy machine may take
+/// longer than that from connecting to sending.
 async fn impatient(mut stream: TcpStream, patience: Duration) {
-    while let Ok(true) = tokio::time::timeout(patience, read_request(&mut stream)).await {
-        if stream.write_all(OK).await.is_err() {
-            return;
-        }
+    let mut has_come = read_request(&mut stream).await;
+    while has_come && stream.write_all(OK).await.is_ok() {
+        let next = tokio::time::timeout(patience, read_request(&mut stream)).await;
+        has_come = next.unwrap_or(false);
     }
 }
 

@@ -1,0 +1,168 @@
+//! How HTTP is spoken, as configuration.
+
+use std::time::Duration;
+
+use bartizan_core::ConfigError;
+
+#[cfg(feature = "serde")]
+use super::text;
+use crate::{FrameLimit, HttpSettings, MinRate, Protocols};
+
+/// How HTTP is spoken, and what a peer may ask of it: see [`HttpSettingsBuilder`](crate::HttpSettingsBuilder), whose defaults and
+/// reasons these are. How long the head of a request may take is among the [timeouts](super::TimeoutConfig).
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, default))]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// Which versions: `both`, `http1` or `http2`. The default is both, told apart by the first bytes.
+    pub protocols: ProtocolsConfig,
+    /// How long a connection may have no request. Text, such as `75s`, or `none`. The default is 75 s.
+    #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
+    pub idle_timeout: Option<Duration>,
+    /// How long the service may take to answer. Text, or `none`. The default is none.
+    #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
+    pub request_timeout: Option<Duration>,
+    /// How old a connection may get. Text, or `none`. The default is none.
+    #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
+    pub max_age: Option<Duration>,
+    /// How many requests a connection may carry. The default is `None`: no limit.
+    pub max_requests: Option<u64>,
+    /// Bytes of a request's target. The default is 4096.
+    pub max_uri_bytes: usize,
+    /// Bytes of a request's header section. The default is 8192.
+    pub max_header_bytes: usize,
+    /// Fields of a request's header section. The default is 100.
+    pub max_headers: usize,
+    /// Bytes of a request's body. The default is `None`: no limit.
+    pub max_body_bytes: Option<u64>,
+    /// The least speed of a request's body. The default is 240 bytes per second after 30 s; `None` is no limit.
+    pub min_request_rate: Option<RateConfig>,
+    /// The least speed at which a response is taken. The default is 240 bytes per second after 30 s; `None` is no limit.
+    pub min_response_rate: Option<RateConfig>,
+    /// The `Server` header. The default is `None`: nobody needs to know.
+    pub server_header: Option<String>,
+    /// Streams at once on an HTTP/2 connection. The default is 100.
+    pub http2_max_streams: u32,
+    /// How often an HTTP/2 peer is asked whether it is there. Text, or `none`. The default is 20 s.
+    #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
+    pub http2_keep_alive: Option<Duration>,
+    /// HTTP/2 frames that bring no request any further. The default is 1000 at once and 100 per second; `None` is no limit.
+    pub http2_frame_limit: Option<FrameConfig>,
+}
+
+/// Which versions of HTTP are spoken: see [`Protocols`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum ProtocolsConfig {
+    /// `both`.
+    #[default]
+    Both,
+    /// `http1`.
+    Http1,
+    /// `http2`.
+    Http2,
+}
+
+/// The least speed of a body: see [`MinRate`].
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct RateConfig {
+    /// The speed. There is no default.
+    pub bytes_per_second: u32,
+    /// How long the peer may be slower. Text, such as `30s`. There is no default.
+    #[cfg_attr(feature = "serde", serde(with = "text::duration"))]
+    pub grace: Duration,
+}
+
+/// How many HTTP/2 frames a peer may send that bring no request any further: see [`FrameLimit`].
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct FrameConfig {
+    /// How many at once. There is no default.
+    pub burst: u32,
+    /// How many more with every second. There is no default.
+    pub per_second: u32,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        let settings = HttpSettings::default();
+        let rate = |rate: MinRate| RateConfig {
+            bytes_per_second: rate.bytes_per_second(),
+            grace: rate.grace(),
+        };
+        Self {
+            protocols: ProtocolsConfig::Both,
+            idle_timeout: settings.idle_timeout,
+            request_timeout: settings.request_timeout,
+            max_age: settings.max_age,
+            max_requests: settings.max_requests,
+            max_uri_bytes: settings.max_uri_bytes,
+            max_header_bytes: settings.max_header_bytes,
+            max_headers: settings.max_headers,
+            max_body_bytes: settings.max_body_bytes,
+            min_request_rate: settings.min_request_rate.map(rate),
+            min_response_rate: settings.min_response_rate.map(rate),
+            server_header: None,
+            http2_max_streams: settings.http2_max_streams,
+            http2_keep_alive: settings.http2_keep_alive,
+            http2_frame_limit: settings.http2_frame_limit.map(|limit| FrameConfig {
+                burst: limit.burst,
+                per_second: limit.per_second,
+            }),
+        }
+    }
+}
+
+/// The error of a field of `outer`.
+pub(super) fn within(outer: &str, error: ConfigError) -> ConfigError {
+    let field = format!("{outer}.{}", error.field());
+    error.in_field(field)
+}
+
+impl HttpConfig {
+    /// The settings, with `header_read` as the time for the head of a request.
+    ///
+    /// # Errors
+    ///
+    /// If a field has a value that it may not have. The error names it.
+    pub fn settings(&self, header_read: Option<Duration>) -> Result<HttpSettings, ConfigError> {
+        let rate = |field: &str, rate: &Option<RateConfig>| {
+            let rate = rate.as_ref();
+            let made = rate.map(|rate| MinRate::try_new(rate.bytes_per_second, rate.grace));
+            made.transpose().map_err(|error| within(field, error))
+        };
+        let mut builder = HttpSettings::builder()
+            .protocols(match self.protocols {
+                ProtocolsConfig::Both => Protocols::Both,
+                ProtocolsConfig::Http1 => Protocols::Http1,
+                ProtocolsConfig::Http2 => Protocols::Http2,
+            })
+            .header_read_timeout(header_read)
+            .idle_timeout(self.idle_timeout)
+            .request_timeout(self.request_timeout)
+            .max_age(self.max_age)
+            .max_requests(self.max_requests)
+            .max_uri_bytes(self.max_uri_bytes)
+            .max_header_bytes(self.max_header_bytes)
+            .max_headers(self.max_headers)
+            .max_body_bytes(self.max_body_bytes)
+            .min_request_rate(rate("min_request_rate", &self.min_request_rate)?)
+            .min_response_rate(rate("min_response_rate", &self.min_response_rate)?)
+            .http2_max_streams(self.http2_max_streams)
+            .http2_keep_alive(self.http2_keep_alive)
+            .http2_frame_limit(self.http2_frame_limit.as_ref().map(|limit| FrameLimit {
+                burst: limit.burst,
+                per_second: limit.per_second,
+            }));
+        if let Some(server) = &self.server_header {
+            builder = builder.server_header(server);
+        }
+        builder.build()
+    }
+}
