@@ -48,6 +48,27 @@ pub mod load_balancing {}
 #[doc = include_str!("src/circuit-breaker.md")]
 pub mod circuit_breaker {}
 
+#[doc = include_str!("src/tls-listener.md")]
+pub mod tls_listener {}
+
+#[doc = include_str!("src/mutual-tls.md")]
+pub mod mutual_tls {}
+
+#[doc = include_str!("src/ocsp-stapling.md")]
+pub mod ocsp_stapling {}
+
+#[doc = include_str!("src/revocation.md")]
+pub mod revocation {}
+
+#[doc = include_str!("src/certificate-reload.md")]
+pub mod certificate_reload {}
+
+#[doc = include_str!("src/acme.md")]
+pub mod acme {}
+
+#[doc = include_str!("src/custom-trust.md")]
+pub mod custom_trust {}
+
 #[doc = include_str!("src/options.md")]
 pub mod options {}
 

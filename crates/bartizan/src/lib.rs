@@ -12,6 +12,7 @@
 //! | `listener-full` | | data binding, compression and configuration files in `listener` |
 //! | `resilience` | `resilience` | retries, breakers, balancing, limits, timeouts and the rest |
 //! | `tls` | `tls` | TLS for both ends on rustls: identities, trust, revocation, reload |
+//! | `acme` | | certificates from a CA by themselves, in `tls`; not in `full` |
 //! | `full` | | all of them |
 //!
 //! Every one of them is a crate of its own (`bartizan-client`, …), and depending on just that one costs just that one.

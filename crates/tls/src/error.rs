@@ -84,6 +84,9 @@ pub(crate) enum Kind {
     Revoked,
     /// Whether it is revoked is not known, and has to be.
     Unavailable,
+    /// A CA has seen what it came for.
+    #[cfg(feature = "acme")]
+    Challenge,
 }
 
 impl Error {
@@ -200,6 +203,22 @@ impl Error {
                 "it is not known whether the peer's certificate is revoked, and has to be",
             )
         }
+    }
+
+    #[cfg(feature = "acme")]
+    pub(crate) fn acme_challenge() -> Self {
+        Self::new(
+            Stage::Handshake,
+            Kind::Challenge,
+            "a CA validated a challenge (acme-tls/1), and got its answer; there is nothing to serve",
+        )
+    }
+
+    /// Whether it is none, but the connection of a CA that validated a challenge and got its answer
+    /// ([`ListenerTls::acme`](crate::ListenerTls::acme)).
+    #[cfg(feature = "acme")]
+    pub fn is_acme_challenge(&self) -> bool {
+        self.0.kind == Kind::Challenge
     }
 
     /// What was under way.

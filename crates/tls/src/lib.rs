@@ -30,15 +30,19 @@
 //! | `platform-roots` | on | [`TrustAnchors::platform`] |
 //! | `webpki-roots` | | `TrustAnchors::mozilla` |
 //! | `fetch` | | `revocation::HttpFetcher` |
+//! | `acme` | | `acme`: certificates from a CA; with `fetch`, and aws-lc-rs |
 //!
 //! The roots of the platform are read as certificates, and verified by the same code everywhere. The operating system's own verifier is
 //! not asked: it hands out no path to ask about revocation, and knows another time than ours.
 
 pub mod accept;
+#[cfg(feature = "acme")]
+pub mod acme;
 mod chain;
 pub mod connect;
 pub mod dangerous;
 mod error;
+mod file;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;

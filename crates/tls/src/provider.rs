@@ -84,6 +84,14 @@ impl Provider {
         &self.crypto
     }
 
+    /// A random number from -1 to 1, to spread out what a fleet does.
+    pub(crate) fn jitter(&self) -> f64 {
+        let mut random = [0; 4];
+        // Without randomness a fleet acts at once, and that is all.
+        let _ = self.crypto.secure_random.fill(&mut random);
+        f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX) * 2.0 - 1.0
+    }
+
     pub(crate) const fn ticketer(&self) -> Option<MakeTicketer> {
         self.ticketer
     }

@@ -21,8 +21,8 @@ impl Names {
         self.0.push((name, identity));
     }
 
-    pub(super) fn resolver(&self) -> Result<Resolver, ConfigError> {
-        if self.0.is_empty() {
+    pub(super) fn resolver(&self, may_be_none: bool) -> Result<Resolver, ConfigError> {
+        if self.0.is_empty() && !may_be_none {
             return Err(ConfigError::new(
                 "identity",
                 "none",

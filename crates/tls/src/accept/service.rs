@@ -124,6 +124,8 @@ where
     };
     let name = start.client_hello().server_name().map(ToOwned::to_owned);
     let about = |error: Error| error.with_peer(name.as_deref());
+    #[cfg(feature = "acme")]
+    let is_challenge = crate::acme::is_challenge(&start.client_hello());
 
     let limit = shared.load().profile.limit.clone();
     let place = match limit {
@@ -145,7 +147,12 @@ where
     // Taken now, and not when the connection was accepted: a reload in between counts.
     let snapshot = shared.load();
     let profile = &snapshot.profile;
-    let accepting = start.into_stream(Arc::clone(&profile.config));
+    #[cfg(feature = "acme")]
+    let challenge = profile.challenge.as_ref().filter(|_| is_challenge);
+    #[cfg(not(feature = "acme"))]
+    let challenge = None;
+    let config = Arc::clone(challenge.unwrap_or(&profile.config));
+    let accepting = start.into_stream(config);
     let stream = match timeout_at(deadline, accepting).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return Err(about(Error::of_handshake(error, Stage::Handshake))),
@@ -156,6 +163,10 @@ where
             ));
         }
     };
+    #[cfg(feature = "acme")]
+    if challenge.is_some() {
+        return Err(about(Error::acme_challenge()));
+    }
     // Others need not wait while somebody is asked about revocation.
     drop(place);
 

@@ -43,6 +43,8 @@ pub struct ListenerTls {
     names: Names,
     client_auth: ClientAuth,
     max_handshakes: Option<usize>,
+    #[cfg(feature = "acme")]
+    challenges: Option<crate::acme::Challenges>,
 }
 
 impl ListenerTls {
@@ -57,6 +59,8 @@ impl ListenerTls {
             names: Names::default(),
             client_auth: ClientAuth::None,
             max_handshakes: None,
+            #[cfg(feature = "acme")]
+            challenges: None,
         }
     }
 
@@ -136,6 +140,16 @@ impl ListenerTls {
         self
     }
 
+    /// Answers these challenges of a CA (TLS-ALPN-01, RFC 8737), to clients that offer nothing but `acme-tls/1`.
+    ///
+    /// Such a connection ends with its handshake, in an error that [says so](crate::Error::is_acme_challenge). A listener that answers challenges
+    /// may have no identity yet: others are refused until there is one.
+    #[cfg(feature = "acme")]
+    pub fn acme(mut self, challenges: crate::acme::Challenges) -> Self {
+        self.challenges = Some(challenges);
+        self
+    }
+
     /// Tells the time by which certificates are valid. The system's by default.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.common.clock = SharedClock::new(clock);
@@ -182,7 +196,7 @@ impl ListenerTls {
                 .with_protocol_versions(&versions)
                 .map_err(refused)?
                 .with_client_cert_verifier(verifier)
-                .with_cert_resolver(Arc::new(self.names.resolver()?));
+                .with_cert_resolver(Arc::new(self.names.resolver(self.may_have_none())?));
         config.alpn_protocols = self.common.alpn()?;
         // What is built here, and by nobody else, is what a reload throws away: that is how tickets end with their policy.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -197,11 +211,24 @@ impl ListenerTls {
             (false, _) => config.send_tls13_tickets = 0,
         }
         Ok(ListenerProfile {
+            #[cfg(feature = "acme")]
+            challenge: self
+                .challenges
+                .as_ref()
+                .map(|challenges| Arc::new(challenges.config(&config))),
             config: Arc::new(config),
             timeout: self.common.checked_timeout()?,
             checks,
             limit: self.limit(before)?,
         })
+    }
+
+    /// Whether there may be no identity: the first is on its way.
+    const fn may_have_none(&self) -> bool {
+        #[cfg(feature = "acme")]
+        return self.challenges.is_some();
+        #[cfg(not(feature = "acme"))]
+        false
     }
 
     /// The same places as before if there are as many, so that a reload lets nobody jump the queue.
@@ -241,6 +268,9 @@ impl fmt::Debug for ListenerTls {
 /// What is built of [`ListenerTls`].
 pub(crate) struct ListenerProfile {
     pub(crate) config: Arc<ServerConfig>,
+    /// For a CA that validates a challenge.
+    #[cfg(feature = "acme")]
+    pub(crate) challenge: Option<Arc<ServerConfig>>,
     pub(crate) timeout: Duration,
     pub(crate) checks: Checks,
     pub(crate) limit: Option<Limit>,

@@ -9,8 +9,7 @@ use std::{
 
 use ::http::{HeaderValue, StatusCode, Uri, header};
 use bartizan_core::{Body, BoxError};
-use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -88,7 +87,12 @@ async fn fetch(request: FetchRequest) -> Result<Bytes, BoxError> {
     drive(exchange, connection).await
 }
 
-async fn collect(body: hyper::body::Incoming, max_size: usize) -> Result<Bytes, BoxError> {
+/// The whole body, if it is no larger than that.
+pub(crate) async fn collect<B>(body: B, max_size: usize) -> Result<Bytes, BoxError>
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
     let too_large = || invalid(format!("the answer has more than {max_size} bytes"));
     if body.size_hint().lower() > max_size as u64 {
         return Err(too_large());
@@ -96,19 +100,19 @@ async fn collect(body: hyper::body::Incoming, max_size: usize) -> Result<Bytes, 
     let mut body = pin!(body);
     let mut collected = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(data) = frame?.into_data() else {
+        let Ok(data) = frame.map_err(Into::into)?.into_data() else {
             continue;
         };
-        if data.len() > max_size - collected.len() {
+        if data.remaining() > max_size - collected.len() {
             return Err(too_large());
         }
-        collected.extend_from_slice(&data);
+        collected.put(data);
     }
     Ok(collected.freeze())
 }
 
 /// Polls the connection while the exchange needs it. Nothing is spawned: what drops the fetch drops the connection.
-async fn drive<T>(
+pub(crate) async fn drive<T>(
     exchange: impl Future<Output = Result<T, BoxError>>,
     connection: impl Future<Output = hyper::Result<()>>,
 ) -> Result<T, BoxError> {

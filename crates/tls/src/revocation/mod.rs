@@ -129,6 +129,8 @@ mod subject;
 
 #[cfg(feature = "fetch")]
 pub use self::http::HttpFetcher;
+#[cfg(feature = "acme")]
+pub(crate) use self::http::{collect, drive};
 pub use self::{
     builder::{OnUnavailable, RevocationBuilder, Scope},
     crl::{CrlError, CrlIndex, CrlInfo, CrlPlace},

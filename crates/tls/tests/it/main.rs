@@ -5,6 +5,9 @@
     reason = "clippy knows tests, and not what they are set up by"
 )]
 
+#[cfg(feature = "acme")]
+mod acme;
+mod broken;
 mod contract;
 mod deadlines;
 mod errors;

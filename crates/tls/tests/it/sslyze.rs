@@ -47,7 +47,7 @@ async fn the_defaults_of_a_listener_are_mozillas_intermediate_profile() {
     serving.abort();
     std::fs::remove_file(&trusted).unwrap();
     let Ok(judged) = judged else {
-        eprintln!("skipped: there is no sslyze");
+        bartizan_testing::skipped("sslyze", "there is no sslyze");
         return;
     };
     let told = String::from_utf8_lossy(&judged.stdout);

@@ -20,6 +20,7 @@ use super::{
         subject::{Subject, name_text},
     },
     CrlError,
+    order::Order,
 };
 
 /// How far the clocks of a CA and of this machine may be apart.
@@ -31,8 +32,8 @@ pub(in super::super) struct List {
     der: Bytes,
     /// The contents of `revokedCertificates`.
     entries: Bytes,
-    /// Where in `entries` each of them begins, in the order of their serial numbers.
-    order: Box<[u32]>,
+    /// Where in `entries` each of them begins.
+    order: Order,
     /// The issuer's `Name`, with its outer SEQUENCE.
     pub(super) issuer: Bytes,
     pub(in super::super) this_update: SystemTime,
@@ -77,7 +78,7 @@ impl List {
         };
         let mut this = Self {
             entries: slice(der, raw.entries),
-            order: Box::default(),
+            order: Order::new(Vec::new()),
             issuer: slice(der, raw.issuer),
             this_update: raw.this_update,
             next_update,
@@ -184,11 +185,11 @@ impl List {
     }
 
     fn find(&self, serial: &[u8]) -> Option<Revoked> {
-        let found = self
-            .order
+        let near = self.order.near(serial);
+        let found = near
             .binary_search_by(|&at| self.at(at, Entry::serial).unwrap_or_default().cmp(serial))
             .ok()?;
-        let entry = self.at(self.order[found], Entry::read)?;
+        let entry = self.at(near[found], Entry::read)?;
         Some(Revoked {
             since: entry.since,
             reason: entry.reason,
@@ -368,7 +369,7 @@ fn reason(value: &[u8]) -> der::Result<Reason> {
 }
 
 /// Reads every entry, and says where each begins, by serial number.
-fn order(entries: &[u8]) -> Result<Box<[u32]>, CrlError> {
+fn order(entries: &[u8]) -> Result<Order, CrlError> {
     let mut is_understood = true;
     let mut found = Vec::new();
     whole(entries, |reader| {
@@ -386,8 +387,7 @@ fn order(entries: &[u8]) -> Result<Box<[u32]>, CrlError> {
             "an entry has a critical extension that is not understood, as indirect lists have",
         ));
     }
-    found.sort_unstable();
-    Ok(found.into_iter().map(|(_, at)| at).collect())
+    Ok(Order::new(found))
 }
 
 /// `IssuingDistributionPoint` (RFC 5280 section 5.2.5). The inner error says what is not supported about it.

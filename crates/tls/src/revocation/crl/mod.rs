@@ -3,6 +3,7 @@
 mod error;
 mod index;
 mod list;
+mod order;
 
 pub use self::{
     error::CrlError,

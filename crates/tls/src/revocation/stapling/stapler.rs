@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     error, fmt, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::schedule::{Due, Schedule};
 use crate::{
-    Identity, Link, Provider,
+    Identity, Link, Provider, file,
     revocation::{
         CertIdHash, FetchRequest,
         fetch::{Failure, Fetcher},
@@ -235,7 +235,7 @@ impl Stapler {
         let Some(path) = self.file.clone() else {
             return false;
         };
-        let read = blocking(move || read_file(&path)).await;
+        let read = file::blocking(move || file::read(&path, MAX_SIZE)).await;
         let loaded = match read {
             Ok(bytes) => self.take(Bytes::from(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
@@ -310,7 +310,7 @@ impl Stapler {
         }
         // A staple always says until when it counts.
         let next_update = answer.next_update.unwrap_or(answer.this_update);
-        let jitter = self.jitter();
+        let jitter = self.provider.jitter();
         if !self
             .schedule
             .stapled(answer.this_update, next_update, now, jitter)
@@ -336,46 +336,13 @@ impl Stapler {
         let Some(path) = self.file.clone() else {
             return;
         };
-        if let Err(error) = blocking(move || write_file(&path, &response)).await {
+        if let Err(error) = file::blocking(move || file::replace(&path, &response)).await {
             tracing::warn!(
                 error = &error as &dyn error::Error,
                 "the staple could not be kept in its file"
             );
         }
     }
-
-    /// From -1 to 1.
-    fn jitter(&self) -> f64 {
-        let mut random = [0; 4];
-        // Without randomness a fleet asks at once, and that is all.
-        let _ = self.provider.crypto().secure_random.fill(&mut random);
-        f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX) * 2.0 - 1.0
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    use io::Read as _;
-    let mut bytes = Vec::new();
-    // One more than may be read, for the reader to see that it is too large.
-    std::fs::File::open(path)?
-        .take(MAX_SIZE as u64 + 1)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Replaces the file as a whole: whoever reads it meanwhile sees the old one or the new one.
-fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    std::fs::write(&beside, bytes)?;
-    std::fs::rename(&beside, path)
 }
 
 impl fmt::Debug for Stapler {

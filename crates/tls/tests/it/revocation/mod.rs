@@ -6,6 +6,7 @@ mod engine;
 mod fetcher;
 mod hostile;
 mod lists;
+mod matrix;
 mod openssl;
 mod pki;
 mod sockets;

@@ -71,13 +71,9 @@ onlyuser = TRUE
 
 impl OpenSsl {
     /// `None`, with a message, where there is no openssl.
-    #[expect(
-        clippy::print_stderr,
-        reason = "whoever runs the tests is to see what was skipped"
-    )]
     fn new(rsa: bool) -> Option<Self> {
         if Command::new("openssl").arg("version").output().is_err() {
-            eprintln!("skipped: there is no `openssl` here");
+            bartizan_testing::skipped("revocation::openssl", "there is no openssl");
             return None;
         }
         let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -1,0 +1,157 @@
+//! What to tell a CA that comes to see who we are.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls::{
+    ServerConfig,
+    crypto::CryptoProvider,
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::handle::AcmeError;
+
+/// The protocol of a connection that validates a challenge (RFC 8737 section 6.2).
+const ALPN: &[u8] = b"acme-tls/1";
+
+/// The answers to the challenges that are open now. Its clones are one and the same.
+///
+/// It comes [from](super::Acme::challenges) the [`Acme`](super::Acme) that is challenged, and goes to whoever the CA will ask: a
+/// [listener](crate::ListenerTls::acme), or an [`Http01Layer`](super::Http01Layer). It is in memory, so that only this process can answer:
+/// behind a balancer, one process orders for all.
+#[derive(Clone, Default)]
+pub struct Challenges(Arc<RwLock<Answers>>);
+
+#[derive(Default)]
+struct Answers {
+    /// By token (RFC 8555 section 8.3).
+    files: HashMap<String, String>,
+    /// By name (RFC 8737).
+    certificates: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Challenges {
+    /// The key authorization for a token.
+    pub(super) fn file(&self, token: &str) -> Option<String> {
+        let answers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        answers.files.get(token).cloned()
+    }
+
+    /// Answers to this token, until the guard is dropped.
+    pub(super) fn answer_file(&self, token: String, authorization: String) -> Answering {
+        self.change(|answers| {
+            answers.files.insert(token.clone(), authorization);
+        });
+        Answering {
+            challenges: self.clone(),
+            what: What::File(token),
+        }
+    }
+
+    /// Answers for this name by a certificate that shows the digest of the key authorization, until the guard is dropped.
+    pub(super) fn answer_certificate(
+        &self,
+        name: &str,
+        digest: &[u8; 32],
+        crypto: &CryptoProvider,
+    ) -> Result<Answering, AcmeError> {
+        let certificate = certificate(name, digest, crypto)?;
+        self.change(|answers| {
+            answers
+                .certificates
+                .insert(name.to_owned(), Arc::new(certificate));
+        });
+        Ok(Answering {
+            challenges: self.clone(),
+            what: What::Certificate(name.to_owned()),
+        })
+    }
+
+    /// The settings of a listener for connections of a CA: it shows a certificate that answers a challenge, or none.
+    pub(crate) fn config(&self, like: &ServerConfig) -> ServerConfig {
+        let mut config = like.clone();
+        config.cert_resolver = Arc::new(self.clone());
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        // Such a session is nobody's to resume.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Answers)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Whether a client wants nothing but to validate a challenge.
+pub(crate) fn is_challenge(hello: &ClientHello<'_>) -> bool {
+    hello
+        .alpn()
+        .is_some_and(|mut offered| offered.next() == Some(ALPN) && offered.next().is_none())
+}
+
+fn certificate(
+    name: &str,
+    digest: &[u8; 32],
+    crypto: &CryptoProvider,
+) -> Result<CertifiedKey, AcmeError> {
+    let failed = || AcmeError::new("the certificate that answers a challenge cannot be made");
+    let made = || {
+        let mut params = CertificateParams::new([name.to_owned()])?;
+        params.distinguished_name = DistinguishedName::new();
+        params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+        let key = KeyPair::generate()?;
+        Ok::<_, rcgen::Error>((params.self_signed(&key)?, key.serialize_der()))
+    };
+    let (certificate, key) = made().map_err(|error| failed().with_source(error))?;
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
+    let key = crypto
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| failed().with_source(error))?;
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
+}
+
+impl ResolvesServerCert for Challenges {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name()?.to_ascii_lowercase();
+        let answers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        answers.certificates.get(&name).cloned()
+    }
+}
+
+impl fmt::Debug for Challenges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Challenges")
+            .field("files", &answers.files.len())
+            .field("certificates", &answers.certificates.len())
+            .finish()
+    }
+}
+
+/// An answer, for as long as this lives: a challenge that is over must not be answered by whoever asks.
+pub(super) struct Answering {
+    challenges: Challenges,
+    what: What,
+}
+
+enum What {
+    File(String),
+    Certificate(String),
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.challenges.change(|answers| match &self.what {
+            What::File(token) => drop(answers.files.remove(token)),
+            What::Certificate(name) => drop(answers.certificates.remove(name)),
+        });
+    }
+}

@@ -1,0 +1,19 @@
+//! A list of revoked certificates.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use bartizan_tls::{Chain, Provider, fuzzing};
+use libfuzzer_sys::fuzz_target;
+
+static ABOUT: LazyLock<(Chain, Provider)> = LazyLock::new(|| {
+    let leaf = include_bytes!("../seeds/certificate/leaf.der");
+    let ca = include_bytes!("../seeds/certificate/ca.der");
+    (fuzzing::chain(&[leaf, ca]), Provider::aws_lc())
+});
+
+fuzz_target!(|input: &[u8]| {
+    let (chain, provider) = &*ABOUT;
+    fuzzing::crl(input, chain, provider);
+});
