@@ -25,7 +25,7 @@ fn record(version: [u8; 2], kind: u8, message: &[u8]) -> Vec<u8> {
     [&[22][..], &version, &vector(2, &handshake)].concat()
 }
 
-/// A ClientHello as RFC 5246 has it, for these suites, and with everything else as it should be.
+/// A `ClientHello` as RFC 5246 has it, for these suites, and with everything else as it should be.
 fn client_hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
     let suites = suites.iter().flat_map(|suite| suite.to_be_bytes());
     let suites = suites.collect::<Vec<_>>();
@@ -53,7 +53,7 @@ fn client_hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
     record([3, 1], 1, &message)
 }
 
-/// A ServerHello that chooses this, whatever was offered.
+/// A `ServerHello` that chooses this, whatever was offered.
 fn server_hello(version: [u8; 2], suite: u16) -> Vec<u8> {
     let message = [
         &version[..],

@@ -70,7 +70,7 @@ fn asked(web: Web) -> Said {
     }
 }
 
-fn refused(response: OcspResponse) -> Vec<u8> {
+fn refused(response: &OcspResponse) -> Vec<u8> {
     response.to_der().expect("a response")
 }
 
@@ -189,7 +189,7 @@ const CASES: &[Case] = &[
         self::staple(staple)
     }),
     ("a staple that says tryLater", Unavailable, |_, _| {
-        staple(refused(OcspResponse::try_later()))
+        staple(refused(&OcspResponse::try_later()))
     }),
     ("a staple that is not there", Unavailable, |_, _| {
         Said::default()
@@ -274,7 +274,7 @@ const CASES: &[Case] = &[
         asked(Web::of(Response::revoked(ca, SERIAL).der()))
     }),
     ("the responder says tryLater", Unavailable, |_, _| {
-        asked(Web::of(refused(OcspResponse::try_later())))
+        asked(Web::of(refused(&OcspResponse::try_later())))
     }),
     ("the responder is down", Unavailable, |_, _| {
         asked(Web::down())
