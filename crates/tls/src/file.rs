@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     io::{Read as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Runs what waits for a disk where waiting is allowed.
@@ -26,10 +26,30 @@ pub(crate) fn read(path: &Path, max_size: usize) -> io::Result<Vec<u8>> {
 /// Replaces the file as a whole: whoever reads it meanwhile, or after the power has failed, sees the old one or the new one. On Unix
 /// nobody but its owner can read it.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = beside(path);
+    let mut file = create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)
+}
+
+/// Whether the file could be replaced.
+#[cfg(feature = "acme")]
+pub(crate) fn probe(path: &Path) -> io::Result<()> {
+    let beside = beside(path);
+    create(&beside)?;
+    fs::remove_file(beside)
+}
+
+fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
+    beside.into()
+}
+
+fn create(beside: &Path) -> io::Result<fs::File> {
     // Made anew, because the permissions of one that is there stay as they are.
-    match fs::remove_file(&beside) {
+    match fs::remove_file(beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
@@ -37,8 +57,5 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
+    options.open(beside)
 }

@@ -191,12 +191,18 @@ impl ListenerTls {
             ClientAuth::Required(anchors) => ask(anchors, true),
         };
 
-        let mut config =
-            ServerConfig::builder_with_details(crypto, Arc::new(self.common.clock.clone()))
-                .with_protocol_versions(&versions)
-                .map_err(refused)?
-                .with_client_cert_verifier(verifier)
-                .with_cert_resolver(Arc::new(self.names.resolver(self.may_have_none())?));
+        let resolver = Arc::new(self.names.resolver(self.may_have_none())?);
+        let server = |verifier| -> Result<ServerConfig, ConfigError> {
+            let clock = Arc::new(self.common.clock.clone());
+            Ok(
+                ServerConfig::builder_with_details(Arc::clone(&crypto), clock)
+                    .with_protocol_versions(&versions)
+                    .map_err(refused)?
+                    .with_client_cert_verifier(verifier)
+                    .with_cert_resolver(Arc::clone(&resolver) as _),
+            )
+        };
+        let mut config = server(verifier)?;
         config.alpn_protocols = self.common.alpn()?;
         // What is built here, and by nobody else, is what a reload throws away: that is how tickets end with their policy.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -212,10 +218,14 @@ impl ListenerTls {
         }
         Ok(ListenerProfile {
             #[cfg(feature = "acme")]
-            challenge: self
-                .challenges
-                .as_ref()
-                .map(|challenges| Arc::new(challenges.config(&config))),
+            challenge: match &self.challenges {
+                None => None,
+                // A CA has no certificate of a client.
+                Some(challenges) => {
+                    let config = server(Arc::new(NoClientCertificate))?;
+                    Some(Arc::new(challenges.configure(config)))
+                }
+            },
             config: Arc::new(config),
             timeout: self.common.checked_timeout()?,
             checks,

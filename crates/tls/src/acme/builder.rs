@@ -56,7 +56,10 @@ impl AcmeBuilder {
 
     /// Adds a host name that the certificate is for. There has to be one. A wildcard cannot be validated by the challenges there are.
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.names.push(name.into().to_ascii_lowercase());
+        let name = name.into().to_ascii_lowercase();
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
         self
     }
 

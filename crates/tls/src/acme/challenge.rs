@@ -73,10 +73,9 @@ impl Challenges {
         })
     }
 
-    /// The settings of a listener for connections of a CA: it shows a certificate that answers a challenge, or none.
-    pub(crate) fn config(&self, like: &ServerConfig) -> ServerConfig {
-        let mut config = like.clone();
-        config.cert_resolver = Arc::new(self.clone());
+    /// Makes of a listener's settings those for connections of a CA: it is shown a certificate that answers a challenge, or none.
+    pub(crate) fn configure(&self, mut config: ServerConfig) -> ServerConfig {
+        config.cert_resolver = Arc::new(Resolver(self.clone()));
         config.alpn_protocols = vec![ALPN.to_vec()];
         // Such a session is nobody's to resume.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -118,10 +117,13 @@ fn certificate(
     Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
-impl ResolvesServerCert for Challenges {
+#[derive(Debug)]
+struct Resolver(Challenges);
+
+impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name()?.to_ascii_lowercase();
-        let answers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let answers = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
         answers.certificates.get(&name).cloned()
     }
 }
@@ -153,5 +155,77 @@ impl Drop for Answering {
             What::File(token) => drop(answers.files.remove(token)),
             What::Certificate(name) => drop(answers.certificates.remove(name)),
         });
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "aws-lc")]
+mod tests {
+    use rustls_pki_types::CertificateDer;
+    use tokio::io::duplex;
+    use tower_service::Service;
+
+    use super::*;
+    use crate::{ClientAuth, ListenerTls, Provider, TlsAcceptor, TrustAnchors};
+
+    /// What a CA sees that asks for this name.
+    async fn validate(
+        acceptor: &TlsAcceptor,
+        name: &'static str,
+    ) -> Option<CertificateDer<'static>> {
+        let provider = Provider::aws_lc();
+        let trust = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap();
+        let trust = TrustAnchors::from_der([trust.cert.der().to_vec()]).unwrap();
+        let settings = crate::ClientTls::new(provider, trust).alpn(["acme-tls/1"]);
+        let config = crate::dangerous::any_certificate(settings)
+            .build()
+            .unwrap()
+            .config;
+        let (ours, theirs) = duplex(16 * 1024);
+        let mut acceptor = acceptor.clone();
+        let connecting =
+            tokio_rustls::TlsConnector::from(config).connect(name.try_into().unwrap(), ours);
+        let (client, listener) = tokio::join!(connecting, acceptor.call(theirs));
+        let listener = listener.expect_err("nobody is to be served");
+        assert_eq!(listener.is_acme_challenge(), client.is_ok(), "{listener:?}");
+        let client = client.ok()?;
+        let connection = client.get_ref().1;
+        assert_eq!(connection.alpn_protocol(), Some(ALPN));
+        Some(
+            connection
+                .peer_certificates()?
+                .first()?
+                .clone()
+                .into_owned(),
+        )
+    }
+
+    /// A CA has no certificate of a client, and comes all the same.
+    #[tokio::test]
+    async fn a_challenge_is_answered_while_it_is_open_also_where_clients_have_to_be_known() {
+        let root = rcgen::generate_simple_self_signed(["root.test".to_owned()]).unwrap();
+        let root = TrustAnchors::from_der([root.cert.der().to_vec()]).unwrap();
+        let challenges = Challenges::default();
+        let provider = Provider::aws_lc();
+        let settings = ListenerTls::new(provider.clone())
+            .acme(challenges.clone())
+            .client_auth(ClientAuth::Required(root));
+        let acceptor = TlsAcceptor::try_new(settings).unwrap();
+        assert!(validate(&acceptor, "a.test").await.is_none());
+
+        let digest = [7; 32];
+        let answering = challenges
+            .answer_certificate("a.test", &digest, provider.crypto())
+            .unwrap();
+        let shown = validate(&acceptor, "a.test").await.expect("an answer");
+        assert!(shown.windows(32).any(|window| window == digest));
+        assert!(
+            validate(&acceptor, "A.TEST").await.is_some(),
+            "names have no case"
+        );
+        assert!(validate(&acceptor, "b.test").await.is_none());
+
+        drop(answering);
+        assert!(validate(&acceptor, "a.test").await.is_none());
     }
 }

@@ -117,6 +117,8 @@ impl Acme {
             match self.schedule.due(now) {
                 Due::Order => {
                     self.schedule.ordering(now);
+                    // What it wanted long ago does not count.
+                    self.client.take_hold_off();
                     let renewed = match self.waiting {
                         Some(_) => Ok(()),
                         None => self.renew().await,
@@ -287,6 +289,16 @@ impl Acme {
     }
 
     async fn register(&self) -> Result<Account, AcmeError> {
+        // First, because CAs stop to give accounts to who asks for one with each start.
+        let failed = || {
+            AcmeError::new(
+                "the account could not be kept; see whether the folder is there, and writable",
+            )
+        };
+        let path = self.account_file.clone();
+        file::blocking(move || file::probe(&path))
+            .await
+            .map_err(|error| failed().with_source(error))?;
         let contact = self.settings.contacts.iter().map(String::as_str);
         let contact = contact.collect::<Vec<_>>();
         let wanted = NewAccount {
@@ -300,10 +312,8 @@ impl Acme {
             .create(&wanted, self.settings.directory.clone(), external.as_ref())
             .await
             .map_err(|error| AcmeError::new("the CA gives no account").with_source(error))?;
-        let failed = || AcmeError::new("the account could not be kept");
         let kept = serde_json::to_vec(&credentials).map_err(|e| failed().with_source(e))?;
         let path = self.account_file.clone();
-        // An error: with an account for each start, CAs stop to give any.
         file::blocking(move || file::replace(&path, &kept))
             .await
             .map_err(|error| failed().with_source(error))?;

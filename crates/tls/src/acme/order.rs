@@ -43,7 +43,7 @@ pub(super) async fn order(
     let status = until(&mut order, |status| !matches!(status, OrderStatus::Pending)).await?;
     drop(answers);
     if status == OrderStatus::Invalid {
-        return Err(refused(&mut order).await);
+        return Err(refused(&mut order, settings.names.len()).await);
     }
 
     // A new key for each certificate: what leaks ends with it.
@@ -152,17 +152,21 @@ async fn until(
 }
 
 /// What the CA did not like.
-async fn refused(order: &mut Order) -> AcmeError {
+async fn refused(order: &mut Order, names: usize) -> AcmeError {
     let mut problem = order.state().error.clone();
     let mut whom = String::new();
     let mut authorizations = order.authorizations();
-    while let Some(Ok(mut authorization)) = authorizations.next().await {
-        let Ok(state) = authorization.refresh().await else {
-            continue;
+    for _ in 0..names {
+        let Some(Ok(authorization)) = authorizations.next().await else {
+            break;
         };
         // It says more than the order does.
-        let error = state.challenges.iter().find_map(|open| open.error.clone());
-        if let (Some(error), Identifier::Dns(name)) = (error, state.identifier().identifier) {
+        let error = authorization
+            .challenges
+            .iter()
+            .find_map(|open| open.error.clone());
+        if let (Some(error), Identifier::Dns(name)) = (error, authorization.identifier().identifier)
+        {
             problem = Some(error);
             whom = format!(" of `{name}`");
             break;
