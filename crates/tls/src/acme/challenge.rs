@@ -161,30 +161,73 @@ impl Drop for Answering {
 #[cfg(test)]
 #[cfg(feature = "aws-lc")]
 mod tests {
-    use rustls_pki_types::CertificateDer;
+    use rustls::{
+        ClientConfig, DigitallySignedStruct, SignatureScheme,
+        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    };
+    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
     use tokio::io::duplex;
     use tower_service::Service;
 
     use super::*;
     use crate::{ClientAuth, ListenerTls, Provider, TlsAcceptor, TrustAnchors};
 
+    /// A CA looks at the certificate by itself: the extension that answers is critical, and webpki does not know it.
+    #[derive(Debug)]
+    struct Looks;
+
+    impl ServerCertVerifier for Looks {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+        }
+    }
+
     /// What a CA sees that asks for this name.
     async fn validate(
         acceptor: &TlsAcceptor,
         name: &'static str,
     ) -> Option<CertificateDer<'static>> {
-        let provider = Provider::aws_lc();
-        let trust = rcgen::generate_simple_self_signed(["ca.test".to_owned()]).unwrap();
-        let trust = TrustAnchors::from_der([trust.cert.der().to_vec()]).unwrap();
-        let settings = crate::ClientTls::new(provider, trust).alpn(["acme-tls/1"]);
-        let config = crate::dangerous::any_certificate(settings)
-            .build()
+        let crypto = Arc::clone(Provider::aws_lc().crypto());
+        let mut config = ClientConfig::builder_with_provider(crypto)
+            .with_safe_default_protocol_versions()
             .unwrap()
-            .config;
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Looks))
+            .with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
         let (ours, theirs) = duplex(16 * 1024);
         let mut acceptor = acceptor.clone();
-        let connecting =
-            tokio_rustls::TlsConnector::from(config).connect(name.try_into().unwrap(), ours);
+        let connecting = tokio_rustls::TlsConnector::from(Arc::new(config))
+            .connect(name.try_into().unwrap(), ours);
         let (client, listener) = tokio::join!(connecting, acceptor.call(theirs));
         let listener = listener.expect_err("nobody is to be served");
         assert_eq!(listener.is_acme_challenge(), client.is_ok(), "{listener:?}");
