@@ -94,7 +94,7 @@ async fn main() -> Result<(), BoxError> {
         .extensions()
         .get::<ConnectionInfo>()
         .expect("a pool's");
-    println!("its connection had carried {} before", connection.carried());
+    println!("it came by {:?}", connection.version());
     println!("{}", login.text().await?);
     println!("cookies: {}", jar.len());
     // ANCHOR_END: learned

@@ -88,7 +88,7 @@ fn app() -> Router {
     Router::new().route("/", get(|| async { "hello" })).route(
         "/slow",
         get(|| async {
-            sleep(Duration::from_millis(500)).await;
+            sleep(Duration::from_secs(1)).await;
             "slow, and whole"
         }),
     )
@@ -117,7 +117,7 @@ async fn main() -> Result<(), BoxError> {
         // With `still_sent` it is less than `terminationGracePeriodSeconds`, which is 30 s unless told otherwise.
         .drain_timeout(Duration::from_secs(20));
     let url = format!("http://{}", listener.local_addr());
-    let still_sent = Duration::from_millis(300);
+    let still_sent = Duration::from_millis(500);
     tokio::spawn(shut_down(signals, ready, still_sent, listener.handle()));
     let handle = listener.handle();
     let serving = tokio::spawn(listener.serve(app()));

@@ -473,7 +473,7 @@ fn first_client() {
         &printed("first_client", &[]),
         &[
             "it ended at /home",
-            "its connection had carried 1 before",
+            "it came by HTTP/1.1",
             "hello, user=Ada",
             "cookies: 1",
             "attempts: 2",

@@ -58,8 +58,8 @@ fn answer(path: &str) -> Bytes {
     if path == "/large" { LARGE } else { HELLO }
 }
 
-/// `None` if the request broke off.
-async fn respond<B, RB>(request: Request<B>) -> Option<Response<RB>>
+/// Fails if the request breaks off, or comes too slowly.
+async fn respond<B, RB>(request: Request<B>) -> Result<Response<RB>, B::Error>
 where
     B: http_body::Body,
     RB: From<Bytes>,
@@ -68,13 +68,13 @@ where
     if head.method == Method::POST {
         let mut body = pin!(body);
         while let Some(frame) = body.frame().await {
-            frame.ok()?;
+            frame?;
         }
     }
     let mut response = Response::new(RB::from(answer(head.uri.path())));
     let plain = header::HeaderValue::from_static("text/plain");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
-    Some(response)
+    Ok(response)
 }
 
 async fn bartizan(addr: SocketAddr) -> io::Result<()> {
@@ -82,9 +82,7 @@ async fn bartizan(addr: SocketAddr) -> io::Result<()> {
     listening(listener.local_addr());
     listener
         .serve(service_fn(|request: Request<Body>| async move {
-            respond::<_, Body>(request)
-                .await
-                .ok_or("the request broke off")
+            respond::<_, Body>(request).await
         }))
         .await;
     Ok(())
@@ -110,9 +108,7 @@ async fn hyper(addr: SocketAddr) -> io::Result<()> {
         io.set_nodelay(true)?;
         tokio::spawn(async move {
             let service = hyper::service::service_fn(|request: Request<Incoming>| async move {
-                respond::<_, Full<Bytes>>(request)
-                    .await
-                    .ok_or("the request broke off")
+                respond::<_, Full<Bytes>>(request).await
             });
             // The peer will have left.
             let _ = auto::Builder::new(TokioExecutor::new())

@@ -8,7 +8,7 @@
 //! | `client` | `client` | connections in a pool, and a fluent way to call any service |
 //! | `client-full` | | redirects, cookies, compression, proxies, multipart, server-sent events, … in `client` |
 //! | `json` | | JSON bodies in `client` |
-//! | `listener` | `listener` | serving any service or axum router, with draining |
+//! | `listener` | `listener` | serving any service or axum router: limits, accept layers, request layers, draining |
 //! | `listener-full` | | data binding, compression and configuration files in `listener` |
 //! | `resilience` | `resilience` | retries, breakers, balancing, limits, timeouts and the rest |
 //! | `tls` | `tls` | TLS for both ends on rustls: identities, trust, revocation, reload |

@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -151,10 +152,11 @@ where
     S::Error: Into<BoxError>,
 {
     let version = request.version();
-    let answering = async {
+    // Pinned here, so that the two ways below do not hold one each: this is most of what a stream of HTTP/2 is made of.
+    let answering = pin!(async {
         poll_fn(|cx| service.poll_ready(cx)).await?;
         service.call(request).await
-    };
+    });
     let answered = match settings.request_timeout {
         None => answering.await,
         Some(timeout) => match time::timeout(timeout, answering).await {

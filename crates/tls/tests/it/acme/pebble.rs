@@ -97,14 +97,14 @@ impl Pebble {
             "ACME directory available at",
         )
         .await?;
-        // It says so before it listens, and nothing after.
-        let listens = async {
+        // It says so before it listens.
+        let listening = async {
             while TcpStream::connect(addr).await.is_err() {
                 tokio::task::yield_now().await;
             }
         };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), listens).await;
-        assert!(waited.is_ok(), "pebble does not listen");
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), listening).await;
+        assert!(waited.is_ok(), "pebble does not listen on {addr}");
         Some(Self {
             directory: format!("https://{addr}/dir"),
             roots: TrustAnchors::from_der([root.der]).unwrap(),
