@@ -48,7 +48,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tracing::Level;
 
-use crate::error::redacted;
+use crate::{HeadersExt as _, error::redacted};
 
 /// How much of a call is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -268,12 +268,10 @@ fn is_text(headers: &HeaderMap) -> bool {
     if headers.contains_key(header::CONTENT_ENCODING) {
         return false;
     }
-    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+    let Some(media_type) = headers.media_type() else {
         return false;
     };
-    let content_type = content_type.to_str().unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let lower = essence.to_ascii_lowercase();
+    let lower = media_type.to_ascii_lowercase();
     lower.starts_with("text/")
         || lower.ends_with("+json")
         || lower.ends_with("+xml")

@@ -14,6 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{coding::Coding, encoder::Encoder};
+use crate::HeadersExt as _;
 
 /// Compresses the bodies of requests by one coding.
 ///
@@ -132,9 +133,7 @@ impl CompressionLayer {
         if is_small
             || request.body().is_end_stream()
             || headers.contains_key(header::CONTENT_ENCODING)
-            || headers
-                .get(header::CONTENT_TYPE)
-                .is_some_and(is_compressed_type)
+            || headers.media_type().is_some_and(is_compressed_type)
         {
             return request;
         }
@@ -173,13 +172,8 @@ fn encode_whole(mut encoder: Encoder, bytes: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Types that are compressed in themselves.
-fn is_compressed_type(content_type: &HeaderValue) -> bool {
-    let Ok(content_type) = content_type.to_str() else {
-        return false;
-    };
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let lower = essence.to_ascii_lowercase();
-    match lower.split_once('/') {
+fn is_compressed_type(media_type: &str) -> bool {
+    match media_type.to_ascii_lowercase().split_once('/') {
         Some(("image", "svg+xml" | "bmp")) => false,
         Some(("image" | "video" | "audio", _)) => true,
         Some(("font", kind)) => kind.starts_with("woff"),

@@ -319,11 +319,14 @@ where
 
 /// The address that `host` is, in brackets or without.
 pub(crate) fn literal(host: &str) -> Option<IpAddr> {
-    let bare = host
-        .strip_prefix('[')
+    unbracketed(host).parse().ok()
+}
+
+/// `host` without the brackets that an IPv6 address has in a URI.
+pub(crate) fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    bare.parse().ok()
+        .unwrap_or(host)
 }
 
 /// The result of `work`, or the limit that it did not keep.

@@ -14,7 +14,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    Alpn, ConnectOptions, Connected, Connecting, Connection, Destination, error_of, socket::limited,
+    Alpn, ConnectOptions, Connected, Connecting, Connection, Destination, error_of,
+    socket::{limited, unbracketed},
 };
 use crate::{Error, error::Kind};
 
@@ -267,10 +268,7 @@ impl<IO> Service<&Destination> for Given<IO> {
 
 impl Target for &Destination {
     fn server_name(&self) -> &str {
-        let host = self.host();
-        host.strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'))
-            .unwrap_or(host)
+        unbracketed(self.host())
     }
 
     fn is_tls(&self) -> bool {

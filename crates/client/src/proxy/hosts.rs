@@ -4,6 +4,8 @@ use std::{net::IpAddr, str::FromStr};
 
 use bartizan_core::ConfigError;
 
+use crate::connect::literal;
+
 /// A set of hosts, in the notation of `NO_PROXY`: entries with commas or blanks between them.
 ///
 /// | entry | stands for |
@@ -69,10 +71,7 @@ impl HostSet {
         if self.0.is_empty() {
             return false;
         }
-        let address = unbracketed(host)
-            .parse()
-            .ok()
-            .map(|ip: IpAddr| ip.to_canonical());
+        let address = literal(host).map(|ip| ip.to_canonical());
         let name = host.strip_suffix('.').unwrap_or(host);
         self.0.iter().any(|entry| {
             entry.port.is_none_or(|own| own == port)
@@ -108,7 +107,7 @@ impl Entry {
     fn parse(text: &str) -> Result<Self, ConfigError> {
         let fail = |expected: &str| Err(ConfigError::new("hosts", text, expected));
         if let Some((address, length)) = text.split_once('/') {
-            let Ok(address) = unbracketed(address).parse::<IpAddr>() else {
+            let Some(address) = literal(address) else {
                 return fail("an address before the `/`");
             };
             let longest = if address.is_ipv4() { 32 } else { 128 };
@@ -121,7 +120,7 @@ impl Entry {
                 _ => fail(&format!("a prefix length from 0 to {longest}")),
             };
         }
-        if let Ok(address) = unbracketed(text).parse::<IpAddr>() {
+        if let Some(address) = literal(text) {
             return Ok(Self {
                 hosts: Hosts::of_address(address),
                 port: None,
@@ -136,7 +135,7 @@ impl Entry {
         };
         let hosts = if host == "*" {
             Hosts::All
-        } else if let Ok(address) = unbracketed(host).parse() {
+        } else if let Some(address) = literal(host) {
             Hosts::of_address(address)
         } else {
             let name = host.strip_prefix('*').unwrap_or(host);
@@ -159,12 +158,6 @@ impl Hosts {
             prefix: if address.is_ipv4() { 32 } else { 128 },
         }
     }
-}
-
-fn unbracketed(host: &str) -> &str {
-    host.strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host)
 }
 
 /// Whether `name` is `domain`, or below it.

@@ -14,6 +14,8 @@ use http_body_util::BodyExt;
 use std::time::Duration;
 use tokio::time::Instant;
 
+use crate::pool::until;
+
 const MS: fn(u64) -> Duration = Duration::from_millis;
 /// How long a call may take. Nothing here has reason to come near it, but for what waits for it.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -44,17 +46,10 @@ async fn echo() -> Loopback {
 
 /// Until nothing of what it had to do is left.
 async fn at_rest(transport: &Transport) {
-    let rest = async {
-        loop {
-            let stats = transport.pool().stats();
-            if stats.in_flight + stats.waiting + stats.connecting + stats.closing == 0 {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let in_time = tokio::time::timeout(Duration::from_secs(20), rest).await;
-    in_time.unwrap_or_else(|_| panic!("something is left: {:?}", transport.pool().stats()));
+    until(transport.pool(), |stats| {
+        stats.in_flight + stats.waiting + stats.connecting + stats.closing == 0
+    })
+    .await;
 }
 
 /// What a fault may come to.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, header};
 
 use super::ExtractError;
+use crate::negotiation::is_token;
 
 /// A media type (RFC 9110 section 8.3.1).
 #[derive(Clone, Copy, Debug)]
@@ -184,12 +185,6 @@ fn unquote(text: &str) -> Result<(Cow<'_, str>, &str), Malformed> {
         value.push(escaped.flatten().unwrap_or(c));
     }
     Ok((value.into(), rest))
-}
-
-/// RFC 9110 section 5.6.2.
-pub(crate) fn is_token(text: &str) -> bool {
-    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_tchar)
 }
 
 #[cfg(test)]

@@ -101,4 +101,7 @@ pub use self::{
 };
 pub use crate::reply::ResponseFuture;
 
-pub(crate) use self::{accept::elements, media_type::parameter};
+pub(crate) use self::{
+    accept::elements,
+    media_type::{is_token, parameter},
+};
