@@ -18,7 +18,8 @@ use rcgen::{
 };
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 
-use super::pki::{Ca, DAY, HOUR, List, Wish, at, connect, connect_with, now, pem, provider, tlv};
+use super::pki::{Ca, DAY, HOUR, List, Wish, at, connect, connect_with, now, provider, tlv};
+use crate::support::pem;
 
 /// An index that knows `ca`, at the time of the tests.
 fn index(ca: &Ca) -> CrlIndex {
