@@ -131,8 +131,21 @@ mod tests {
         assert!(!client.is_handshaking() && !server.is_handshaking());
     }
 
-    /// A reload makes new ticket keys, so nobody gets this far. If one did, say by tickets that several processes share, rustls
-    /// would let it in: it asks for no certificate when a session is resumed.
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_counts_though_the_peer_has_used_up_the_turn() {
+        let over = tokio::time::sleep_until(Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // As one does that sends and sends.
+        let sending = async {
+            for _ in 0..100_000 {
+                tokio::task::consume_budget().await;
+            }
+        };
+        assert_eq!(within(pin!(over), sending).await, None);
+    }
+
+    /// A reload makes new ticket keys, and shared ones are bound to the policy, so nobody gets this far. If one did, rustls would let
+    /// it in: it asks for no certificate when a session is resumed.
     #[test]
     fn a_session_without_the_certificate_that_is_required_is_refused() {
         let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();

@@ -119,7 +119,8 @@ impl ListenerTls {
     ///
     /// Tickets are encrypted by keys that are in this process alone, and are replaced every 6 h. They are replaced with every reload,
     /// too: a ticket says that its client was let in, by the policy of its time, and must not outlive it. A provider
-    /// [of rustls's](Provider::unstable_from_rustls) has no tickets; 4096 sessions are kept in memory then.
+    /// [of rustls's](Provider::unstable_from_rustls) has no tickets; 4096 sessions are kept in memory then. With
+    /// [keys that are given](Self::ticket_keys) all of this is different.
     pub fn resumption(mut self, on: bool) -> Self {
         self.common.resumption = on;
         self

@@ -2,13 +2,14 @@
 
 use std::time::UNIX_EPOCH;
 
-use bartizan_tls::{ClientAuth, Error, Identity, Stage, TlsVersion};
+use bartizan_tls::{ClientAuth, Error, Identity, ListenerTls, Stage, TlsVersion};
 use tokio::net::TcpListener;
 use tower::Service;
 
 use super::{Files, openssl, s_client, s_server, words};
 use crate::support::{
-    Authority, acceptor, bind, chain, client_tls, connect, connector, listener_tls, now, provider,
+    Authority, acceptor, bind, chain, client_tls, clock, connect, connector, listener_tls, now,
+    provider,
 };
 
 #[tokio::test]
@@ -88,6 +89,25 @@ async fn an_application_protocol_that_is_not_ours_is_refused() {
         "{}",
         met.told()
     );
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_known_is_refused() {
+    let root = Authority::root("root");
+    let identity = root.server(&["a.test"], |_| {}).identity();
+    let settings = ListenerTls::new(provider()).identity_for("a.test", identity);
+    let listener = acceptor(settings.clock(clock()));
+    for (options, is_known) in [
+        ("-servername a.test", true),
+        ("-servername b.test", false),
+        ("-noservername", false),
+    ] {
+        let Some(met) = s_client(&words(options), &listener).await else {
+            return;
+        };
+        assert_eq!(met.listener.is_ok(), is_known, "{options}");
+        assert_eq!(met.told().contains("alert access denied"), !is_known);
+    }
 }
 
 #[tokio::test]

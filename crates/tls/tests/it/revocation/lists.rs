@@ -70,34 +70,6 @@ async fn a_certificate_that_is_listed_is_refused_in_the_handshake() {
 }
 
 #[tokio::test]
-async fn an_intermediate_that_is_listed_is_refused_unless_only_the_leaf_is_asked_about() {
-    use bartizan_tls::revocation::Scope;
-    let root = Ca::root("root");
-    let ca = root.intermediate("ca", 5, &Wish::default());
-    let index = index(&root);
-    index.add_issuers([&ca.der]).expect("a certificate");
-    added(&index, root.list(&[5]));
-    added(&index, ca.list(&[]));
-    let leaf = ca.leaf(5, &Wish::default());
-    let chain = fuzzing::chain(&[&leaf, &ca.der, &root.der]);
-    let refusal = connect(&engine(&index), &chain)
-        .await
-        .expect_err("5 is revoked");
-    assert!(refusal.is_revoked());
-    assert!(
-        refusal
-            .to_string()
-            .starts_with("the intermediate certificate 05 of `CN=root`")
-    );
-
-    let leaf_only = Revocation::of_clients(&provider())
-        .crls(index)
-        .scope(Scope::Leaf);
-    let leaf_only = leaf_only.build().expect("an engine");
-    assert!(is_good(&connect(&leaf_only, &chain).await));
-}
-
-#[tokio::test]
 async fn an_old_list_that_comes_first_or_last_lets_nobody_in() {
     let ca = Ca::root("ca");
     let chain = ca.chain(7, &Wish::default());
