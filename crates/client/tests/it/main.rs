@@ -32,7 +32,8 @@ mod multipart;
     feature = "fs",
     feature = "compression",
     feature = "cookies",
-    feature = "redirect"
+    feature = "redirect",
+    feature = "tls"
 ))]
 mod nginx;
 mod pool;
