@@ -91,9 +91,14 @@ impl Destination {
             return None;
         }
         let port = match authority.as_str().get(end + 1..) {
-            Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-            None if is_https => 443,
-            None => 80,
+            // With a colon and nothing after it (RFC 3986 section 3.2.3), too.
+            Some(port) if !port.is_empty() => {
+                // `parse` would take a leading plus, which the grammar has not.
+                let is_port = |number: &u16| *number != 0 && !port.starts_with('+');
+                port.parse().ok().filter(is_port)?
+            }
+            _ if is_https => 443,
+            _ => 80,
         };
         Some(Self {
             is_https,

@@ -37,6 +37,7 @@ mod multipart;
 ))]
 mod nginx;
 mod pool;
+mod proofs;
 #[cfg(feature = "redirect")]
 mod redirect;
 #[cfg(feature = "redirect")]

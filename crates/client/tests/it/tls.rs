@@ -3,14 +3,14 @@
 use bartizan_client::{
     ConnectionInfo, Phase, Protocol, RecordTimings, RequestExt, ResponseExt, Timeouts, Timings,
     Transport,
-    connect::{ConnectOptions, TlsLayer},
+    connect::{ConnectOptions, Destination, TlsLayer},
 };
 use bartizan_core::{Body, find};
-use bartizan_testing::RawServer;
+use bartizan_testing::{RawServer, contract};
 use bartizan_tls::{
     ClientTls, Identity, ListenerTls, Provider, TlsAcceptor, TlsInfo, TlsStream, TrustAnchors,
 };
-use http::{Response, Version};
+use http::{Response, Uri, Version};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -20,6 +20,15 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use std::{convert::Infallible, future, time::Duration};
 use tokio::net::TcpStream;
 use tower::Service;
+
+contract! {
+    /// What needs no TLS passes.
+    mod over_plain_connections {
+        layer: |probe| tower::Layer::layer(&layer(trusting(&authority())), probe),
+        request: || Destination::of(&Uri::from_static("http://h/")).expect("a destination"),
+        response: || tokio::io::duplex(64).0,
+    }
+}
 
 pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
