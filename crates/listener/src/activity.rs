@@ -101,12 +101,17 @@ impl Activity {
         self.requests.load(SeqCst)
     }
 
-    /// How many requests there were, this one included.
-    pub(crate) fn request_began(&self) -> u64 {
+    /// Counts a request. Only the connection's task begins them, so that none is lost between load and store.
+    pub(crate) fn request_began(&self) {
         self.requests.fetch_add(1, SeqCst);
         self.answering.store(true, Relaxed);
         self.wake_if_finishing();
-        self.begun.fetch_add(1, Relaxed) + 1
+        self.begun.store(self.begun() + 1, Relaxed);
+    }
+
+    /// How many requests there were.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Relaxed)
     }
 
     pub(crate) fn request_ended(&self, finished: bool) {
@@ -118,7 +123,9 @@ impl Activity {
     }
 
     pub(crate) fn set_writing(&self, writing: bool) {
-        if self.writing.swap(writing, SeqCst) != writing {
+        // Only the transport changes it, and seldom.
+        if self.writing.load(Relaxed) != writing {
+            self.writing.store(writing, SeqCst);
             self.wake_if_finishing();
         }
     }
@@ -199,7 +206,7 @@ impl Activity {
         let http2 = self.http2.load(Relaxed);
         Sight {
             requests: self.requests(),
-            begun: self.begun.load(Relaxed),
+            begun: self.begun(),
             read: self.read.load(Relaxed),
             // Over HTTP/2, acknowledgements are written, too, and would pass for a response.
             taken: if http2 {
@@ -216,7 +223,7 @@ impl Activity {
         ConnectionStats {
             id,
             is_http2: self.http2.load(Relaxed),
-            requests: self.begun.load(Relaxed),
+            requests: self.begun(),
             in_flight: self.requests(),
             bytes_read: self.read.load(Relaxed),
             bytes_written: self.written.load(Relaxed),

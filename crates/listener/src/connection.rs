@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Poll, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -24,11 +24,12 @@ use tower_service::Service;
 use crate::{
     ConnectInfo,
     activity::Activity,
-    answer::{Place, respond},
+    answer::respond,
     drain::Connection,
-    http::{Bounds, HttpSettings, Speaker, Speaking, Verdict, Watch, Why},
+    http::{Bounds, HttpSettings, Seen, Speaker, Speaking, Verdict, Watch, Why, handed_over},
     in_flight::InFlight,
     io::{Watched, linger},
+    place::Place,
 };
 
 /// How long a connection without requests may take to close once it is asked to.
@@ -63,7 +64,7 @@ impl Protocol {
     }
 
     /// Serves one connection until it is closed, what it was upgraded to has ended, or it has to go.
-    pub(crate) async fn serve<I, S, RB>(self, io: I, connection: Arc<Connection>, service: S)
+    pub(crate) async fn serve<I, S, RB>(self, io: I, connection: Connection, service: S)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
@@ -75,18 +76,23 @@ impl Protocol {
     {
         let activity = Arc::clone(connection.activity());
         let (io, mut given_back) = Watched::new(io, Arc::clone(&activity));
-        let place = Arc::new(Place::new(Arc::clone(&self.settings), connection));
+        let place = Arc::new(Place {
+            settings: self.settings,
+            connection,
+        });
         let info = place.connection.info();
         // A clone moves in here, for requests that outlive this task.
         let requests = Arc::clone(&place);
         let service = service_fn(move |mut request: Request<Incoming>| {
             requests.connection.info().attach(request.extensions_mut());
-            let in_flight = InFlight::new(&requests.connection);
-            respond(service.clone(), request, in_flight, Arc::clone(&requests))
+            respond(service.clone(), request, InFlight::new(&requests))
         });
+        // The request that HTTP/1.1 is given up for.
+        let mut tunnel = None;
         let end = {
             let http = pin!(self.speaker.speak(io, service));
-            run(http, self.settings.bounds(), &activity, info).await
+            let bounds = place.settings.bounds();
+            run(http, bounds, &activity, info, &mut tunnel).await
         };
         // hyper has dropped the transport now, unless it was upgraded.
         match (end, given_back.try_recv()) {
@@ -94,18 +100,17 @@ impl Protocol {
             (End::Done(ended), Ok(returned)) if !activity.is_flooded() => {
                 log(info, ended);
                 if activity.is_answering() {
-                    let linger = time::timeout(self.settings.linger, linger(returned.io));
+                    let linger = time::timeout(place.settings.linger, linger(returned.io));
                     until_cut(linger, &activity).await;
                 }
             }
             (End::Done(_), Ok(returned)) => {
                 say(info, Why::Flood);
-                let calm = time::timeout(self.settings.linger, returned.calm_down());
+                let calm = time::timeout(place.settings.linger, returned.calm_down());
                 until_cut(calm, &activity).await;
             }
             // ## Done => Upgraded
             (End::Done(_), Err(_)) => {
-                let tunnel = place.take_tunnel();
                 until_cut(given_back, &activity).await;
                 if let Some(tunnel) = tunnel {
                     tunnel.complete_unless_cut();
@@ -126,6 +131,7 @@ async fn run<I, S, B>(
     bounds: Bounds,
     activity: &Activity,
     info: &ConnectInfo,
+    tunnel: &mut Option<InFlight>,
 ) -> End
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -136,6 +142,13 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
+    let mut poll_http = |http: Pin<&mut Speaking<'_, I, S>>, cx: &mut Context<'_>| {
+        let polled = http.poll(cx);
+        if activity.is_tunnel() {
+            *tunnel = handed_over().or(tunnel.take());
+        }
+        polled.map(End::Done)
+    };
     let mut watch = pin!(Watch::new(bounds));
     // ## Serving => (Draining | Retiring | Done | Closed)
     let mut draining = pin!(async {
@@ -145,12 +158,13 @@ where
     });
     // What a drain finds idle, or has been idle for long, has reached the peer. The response before this moment may not have.
     let mut is_settled = true;
+    let mut seen = Seen::default();
     let end = poll_fn(|cx| {
         // An idle connection first looks whether a request has arrived, and serves it. A busy one goes to drain first, so that its
         // response says `Connection: close`.
         if !activity.is_draining() || activity.requests() == 0 {
-            if let Poll::Ready(ended) = http.as_mut().poll(cx) {
-                return Poll::Ready(Some(End::Done(ended)));
+            if let Poll::Ready(ended) = poll_http(http.as_mut(), cx) {
+                return Poll::Ready(Some(ended));
             }
         }
         match watch.as_mut().poll(cx, activity) {
@@ -162,7 +176,11 @@ where
                 Poll::Ready(None)
             }
             Poll::Ready(Verdict::Wait(_)) | Poll::Pending => {
-                draining.as_mut().poll(cx).map(|()| None)
+                let waits = seen.is_same(cx) && !activity.is_draining();
+                match waits {
+                    true => Poll::Pending,
+                    false => draining.as_mut().poll(cx).map(|()| None),
+                }
             }
         }
     });
@@ -175,8 +193,8 @@ where
     }
     http.as_mut().graceful_shutdown();
     let ended = poll_fn(|cx| {
-        if let Poll::Ready(ended) = http.as_mut().poll(cx) {
-            return Poll::Ready(End::Done(ended));
+        if let Poll::Ready(ended) = poll_http(http.as_mut(), cx) {
+            return Poll::Ready(ended);
         }
         loop {
             // It retires already; a verdict that says so is the last of its kind.
@@ -225,7 +243,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::drain::{Drain, tests::admit};
+    use crate::drain::{Drain, tests::connection};
 
     /// A transport of which the runtime does not know yet that there is something to read.
     struct Late {
@@ -288,7 +306,7 @@ mod tests {
             io,
             is_known: false,
         };
-        let connection = admit(&drain);
+        let connection = connection(&drain);
         let serving = Protocol::new(HttpSettings::default()).serve(late, connection, service);
         let reading = async {
             let mut answer = String::new();

@@ -102,19 +102,19 @@ impl Drain {
         self.end_if_empty(&state);
     }
 
-    /// Takes in a connection. It leaves when the last reference to it is dropped.
-    pub(crate) fn admit(self: &Arc<Self>, tally: Arc<Tally>) -> Arc<Connection> {
+    /// Takes in a connection. It leaves when what this returns is dropped.
+    pub(crate) fn admit(self: &Arc<Self>, tally: Arc<Tally>) -> Connection {
         let id = tally.info().id();
         let activity = Arc::new(Activity::default());
         let mut state = self.lock();
         activity.ask(self.phase());
         state.connections.insert(id, Arc::clone(&activity));
-        Arc::new(Connection {
+        Connection {
             id,
             activity,
             tally,
             drain: Arc::clone(self),
-        })
+        }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -221,10 +221,10 @@ impl Connection {
         self.tally.settle(info);
     }
 
-    /// Counts a request, and says how many there were, this one included.
-    pub(crate) fn request_began(&self) -> u64 {
+    /// Counts a request. Only the connection's task may.
+    pub(crate) fn request_began(&self) {
         self.tally.request_started();
-        self.activity.request_began()
+        self.activity.request_began();
     }
 
     /// Counts the end of a request: of itself, or because somebody dropped it.
@@ -259,11 +259,18 @@ impl Drop for Connection {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Address, in_flight::InFlight};
+    use crate::{Address, in_flight::InFlight, place::Place};
 
-    pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Connection> {
+    pub(crate) fn connection(drain: &Arc<Drain>) -> Connection {
         let info = ConnectInfo::new(Address::Memory, Address::Memory);
         drain.admit(drain.monitor.open(info, None))
+    }
+
+    pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Place> {
+        Arc::new(Place {
+            settings: Arc::default(),
+            connection: connection(drain),
+        })
     }
 
     fn finish(request: InFlight) {

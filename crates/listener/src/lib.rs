@@ -207,6 +207,7 @@ pub mod methods;
 pub mod monitor;
 pub mod negotiation;
 pub mod path;
+mod place;
 pub mod proxy_protocol;
 mod readiness;
 mod reply;

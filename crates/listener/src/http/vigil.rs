@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -215,6 +215,24 @@ impl Next {
     }
 }
 
+/// The waker of the last poll.
+///
+/// What was pending then wakes the same task now: as long as nothing says that it is ready, it need not be polled again. That is a lock
+/// for each of them, for every request.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Option<Waker>);
+
+impl Seen {
+    /// Whether it is the same. From now on it is.
+    pub(crate) fn is_same(&mut self, cx: &Context<'_>) -> bool {
+        let is_same = matches!(&self.0, Some(waker) if waker.will_wake(cx.waker()));
+        if !is_same {
+            self.0 = Some(cx.waker().clone());
+        }
+        is_same
+    }
+}
+
 pin_project! {
     /// Asks for a verdict when something has happened, and when it is time.
     ///
@@ -226,6 +244,7 @@ pin_project! {
         alarm: Sleep,
         // When it rings, if it is set.
         at: Option<Instant>,
+        seen: Seen,
         has_looked: bool,
     }
 }
@@ -237,6 +256,7 @@ impl Watch {
             vigil: Vigil::new(bounds, now),
             alarm: sleep_until(now + FOREVER),
             at: None,
+            seen: Seen::default(),
             has_looked: false,
         }
     }
@@ -249,30 +269,33 @@ impl Watch {
     ) -> Poll<Verdict> {
         let mut this = self.project();
         let sight = activity.sight();
-        let rang = this.at.is_some() && this.alarm.as_mut().poll(cx).is_ready();
+        let is_set = this.seen.is_same(cx);
+        let mut rang = this.at.is_some()
+            && match is_set {
+                true => this.alarm.is_elapsed(),
+                false => this.alarm.as_mut().poll(cx).is_ready(),
+            };
         if *this.has_looked && !rang && !this.vigil.is_news(&sight) {
             return Poll::Pending;
         }
         *this.has_looked = true;
-        if rang {
-            *this.at = None;
-        }
         loop {
+            if rang {
+                *this.at = None;
+            }
             let next = match this.vigil.look(Instant::now(), &sight) {
                 Verdict::Wait(next) => next,
                 verdict => return Poll::Ready(verdict),
             };
-            let Some(next) = next else {
+            let Some(next) = next.filter(|next| this.at.is_none_or(|at| *next < at)) else {
                 return Poll::Pending;
             };
-            if this.at.is_none_or(|at| next < at) {
-                this.alarm.as_mut().reset(next);
-                *this.at = Some(next);
-            }
-            if this.alarm.as_mut().poll(cx).is_pending() {
+            this.alarm.as_mut().reset(next);
+            *this.at = Some(next);
+            rang = this.alarm.as_mut().poll(cx).is_ready();
+            if !rang {
                 return Poll::Pending;
             }
-            *this.at = None;
         }
     }
 }
