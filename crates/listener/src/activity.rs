@@ -89,6 +89,7 @@ impl Activity {
         self.retiring.store(true, SeqCst);
     }
 
+    #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(SeqCst)
     }
@@ -97,6 +98,7 @@ impl Activity {
         self.cut.load(SeqCst)
     }
 
+    #[inline]
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(SeqCst)
     }
@@ -110,6 +112,7 @@ impl Activity {
     }
 
     /// How many requests there were.
+    #[inline]
     pub(crate) fn begun(&self) -> u64 {
         self.begun.load(Relaxed)
     }
@@ -122,6 +125,7 @@ impl Activity {
         self.wake_if_finishing();
     }
 
+    #[inline]
     pub(crate) fn set_writing(&self, writing: bool) {
         // Only the transport changes it, and seldom.
         if self.writing.load(Relaxed) != writing {
@@ -131,24 +135,29 @@ impl Activity {
     }
 
     /// A piece of a response is hyper's now.
+    #[inline]
     pub(crate) fn owe(&self) {
         self.owed.fetch_add(1, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn settle_piece(&self) {
         self.owed.fetch_sub(1, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn add_taken(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Relaxed);
     }
 
     // Only the transport counts these, so that nothing is lost between load and store.
+    #[inline]
     pub(crate) fn add_read(&self, bytes: usize) {
         let read = self.read.load(Relaxed);
         self.read.store(read.wrapping_add(bytes as u64), Relaxed);
     }
 
+    #[inline]
     pub(crate) fn add_written(&self, bytes: usize) {
         let written = self.written.load(Relaxed);
         self.written
@@ -184,6 +193,7 @@ impl Activity {
         self.tunnel.store(true, SeqCst);
     }
 
+    #[inline]
     pub(crate) fn is_tunnel(&self) -> bool {
         self.tunnel.load(SeqCst)
     }
@@ -202,6 +212,7 @@ impl Activity {
         self.is_cut()
     }
 
+    #[inline]
     pub(crate) fn sight(&self) -> Sight {
         let http2 = self.http2.load(Relaxed);
         Sight {

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -21,10 +22,54 @@ use crate::{
     body::{TrackedBody, has_content, is_tunnel},
     http::{Guarded, HttpSettings, Refusal, RequestBodyError, check, hand_over, is_over_limit},
     in_flight::InFlight,
+    place::Place,
 };
 
+/// The service as hyper sees it, on one connection.
+#[derive(Debug)]
+pub(crate) struct Requests<S> {
+    service: S,
+    place: Arc<Place>,
+}
+
+impl<S> Requests<S> {
+    pub(crate) const fn new(service: S, place: Arc<Place>) -> Self {
+        Self { service, place }
+    }
+}
+
+impl<S, RB> hyper::service::Service<Request<Incoming>> for Requests<S>
+where
+    S: Service<Request<Body>, Response = Response<RB>> + Clone,
+    S::Error: Into<BoxError>,
+    RB: http_body::Body<Error: Into<BoxError>>,
+{
+    type Response = Response<TrackedBody<RB>>;
+    type Error = BoxError;
+    type Future = Answer<S, S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let settings = self.place.settings();
+        let (method, version) = (request.method().clone(), request.version());
+        let state = match check(&mut request, settings) {
+            Ok(()) => State::Waiting {
+                service: self.service.clone(),
+                request: Some(guarded(request, settings)),
+            },
+            Err(refusal) => State::Refused(refusal),
+        };
+        Answer {
+            state,
+            in_flight: Some(InFlight::new(&self.place)),
+            method,
+            version,
+            alarm: None,
+        }
+    }
+}
+
 pin_project! {
-    /// What hyper is given for a request.
+    /// The response to one request.
     ///
     /// hyper and tokio move it several times before it is where it stays, and over HTTP/1.1 every idle connection has room for one. So it is
     /// written by hand to be small, and the service's future, which may be of any size, is boxed: that costs less than the moves.
@@ -49,29 +94,6 @@ enum State<S, F> {
     Calling(Pin<Box<F>>),
     /// The service is not to see the request.
     Refused(Refusal),
-}
-
-pub(crate) fn respond<S: Service<Request<Body>>>(
-    service: S,
-    mut request: Request<Incoming>,
-    in_flight: InFlight,
-) -> Answer<S, S::Future> {
-    let settings = in_flight.settings();
-    let (method, version) = (request.method().clone(), request.version());
-    let state = match check(&mut request, settings) {
-        Ok(()) => State::Waiting {
-            service,
-            request: Some(guarded(request, settings)),
-        },
-        Err(refusal) => State::Refused(refusal),
-    };
-    Answer {
-        state,
-        in_flight: Some(in_flight),
-        method,
-        version,
-        alarm: None,
-    }
 }
 
 impl<S, F, RB> Future for Answer<S, F>
@@ -118,7 +140,11 @@ where
                 // ## Waiting => Calling
                 State::Waiting { service, request } => {
                     ready!(service.poll_ready(cx)).map_err(failed)?;
-                    let request = request.take().expect("it is called once");
+                    let mut request = request.take().expect("it is called once");
+                    // Not before: what is allocated in one go, and soon freed, the allocator has at hand.
+                    if let Some(in_flight) = this.in_flight {
+                        in_flight.info().attach(request.extensions_mut());
+                    }
                     let future = Box::pin(service.call(request));
                     *this.state = State::Calling(future);
                 }
@@ -193,17 +219,21 @@ fn finish<RB: http_body::Body<Error: Into<BoxError>>>(
 }
 
 /// The request with its body held to what is set.
+#[inline]
 fn guarded(request: Request<Incoming>, settings: &HttpSettings) -> Request<Body> {
-    if request.body().is_end_stream() {
-        return request.map(|_| Body::empty());
-    }
-    // Streams of messages, and silence between them is no slowness.
-    let is_grpc = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    let rate = settings.min_request_rate.filter(|_| !is_grpc);
-    request.map(|body| Body::new(Guarded::new(body, settings.max_body_bytes, rate)))
+    let (head, body) = request.into_parts();
+    let body = if body.is_end_stream() {
+        Body::empty()
+    } else {
+        // Streams of messages, and silence between them is no slowness.
+        let is_grpc = head
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let rate = settings.min_request_rate.filter(|_| !is_grpc);
+        Body::new(Guarded::new(body, settings.max_body_bytes, rate))
+    };
+    Request::from_parts(head, body)
 }
 
 /// The response that stands for an error.

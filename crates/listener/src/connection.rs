@@ -10,10 +10,7 @@ use std::{
 
 use bartizan_core::{Body, BoxError};
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    service::{HttpService, service_fn},
-};
+use hyper::{body::Incoming, service::HttpService};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::yield_now,
@@ -24,9 +21,8 @@ use tower_service::Service;
 use crate::{
     ConnectInfo,
     activity::Activity,
-    answer::respond,
-    drain::Connection,
-    http::{Bounds, HttpSettings, Seen, Speaker, Speaking, Verdict, Watch, Why, handed_over},
+    answer::Requests,
+    http::{Seen, Speaking, Verdict, Watch, Why, handed_over},
     in_flight::InFlight,
     io::{Watched, linger},
     place::Place,
@@ -38,13 +34,6 @@ use crate::{
 /// that hyper would wait for: one that has sent a part of a request's head, and one that never answers the ping behind a GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How HTTP is spoken on every connection of a listener.
-#[derive(Clone, Debug)]
-pub(crate) struct Protocol {
-    speaker: Arc<Speaker>,
-    settings: Arc<HttpSettings>,
-}
-
 /// How a connection came to its end.
 enum End {
     /// hyper is done with it: it is closed, or upgraded.
@@ -55,82 +44,62 @@ enum End {
     Closed(Why),
 }
 
-impl Protocol {
-    pub(crate) fn new(settings: HttpSettings) -> Self {
-        Self {
-            speaker: Arc::new(Speaker::new(&settings)),
-            settings: Arc::new(settings),
+/// Serves one connection until it is closed, what it was upgraded to has ended, or it has to go.
+pub(crate) async fn serve<I, S, RB>(io: I, place: Arc<Place>, service: S)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    RB: http_body::Body + Send + 'static,
+    RB::Data: Send,
+    RB::Error: Into<BoxError>,
+{
+    let activity = &**place.activity();
+    let info = place.connection.info();
+    let (io, mut given_back) = Watched::new(io, Arc::clone(place.activity()));
+    // The request that HTTP/1.1 is given up for.
+    let mut tunnel = None;
+    let end = {
+        let service = Requests::new(service, Arc::clone(&place));
+        let http = pin!(place.protocol.speaker.speak(io, service));
+        run(http, &place, &mut tunnel).await
+    };
+    // hyper has dropped the transport now, unless it was upgraded. What follows is boxed: there is room for it in every connection, and
+    // few come here.
+    let linger_for = place.settings().linger;
+    match (end, given_back.try_recv()) {
+        // ## Done => (Lingering | Closed)
+        (End::Done(ended), Ok(returned)) if !activity.is_flooded() => {
+            log(info, ended);
+            if activity.is_answering() {
+                let linger = time::timeout(linger_for, linger(returned.io));
+                until_cut(Box::pin(linger), activity).await;
+            }
         }
-    }
-
-    /// Serves one connection until it is closed, what it was upgraded to has ended, or it has to go.
-    pub(crate) async fn serve<I, S, RB>(self, io: I, connection: Connection, service: S)
-    where
-        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        RB: http_body::Body + Send + 'static,
-        RB::Data: Send,
-        RB::Error: Into<BoxError>,
-    {
-        let activity = Arc::clone(connection.activity());
-        let (io, mut given_back) = Watched::new(io, Arc::clone(&activity));
-        let place = Arc::new(Place {
-            settings: self.settings,
-            connection,
-        });
-        let info = place.connection.info();
-        // A clone moves in here, for requests that outlive this task.
-        let requests = Arc::clone(&place);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            requests.connection.info().attach(request.extensions_mut());
-            respond(service.clone(), request, InFlight::new(&requests))
-        });
-        // The request that HTTP/1.1 is given up for.
-        let mut tunnel = None;
-        let end = {
-            let http = pin!(self.speaker.speak(io, service));
-            let bounds = place.settings.bounds();
-            run(http, bounds, &activity, info, &mut tunnel).await
-        };
-        // hyper has dropped the transport now, unless it was upgraded.
-        match (end, given_back.try_recv()) {
-            // ## Done => (Lingering | Closed)
-            (End::Done(ended), Ok(returned)) if !activity.is_flooded() => {
-                log(info, ended);
-                if activity.is_answering() {
-                    let linger = time::timeout(place.settings.linger, linger(returned.io));
-                    until_cut(linger, &activity).await;
-                }
-            }
-            (End::Done(_), Ok(returned)) => {
-                say(info, Why::Flood);
-                let calm = time::timeout(place.settings.linger, returned.calm_down());
-                until_cut(calm, &activity).await;
-            }
-            // ## Done => Upgraded
-            (End::Done(_), Err(_)) => {
-                until_cut(given_back, &activity).await;
-                if let Some(tunnel) = tunnel {
-                    tunnel.complete_unless_cut();
-                }
-            }
-            // ## (Dismissed | TooSlow) => Closed
-            (End::Dismissed, _) => {}
-            (End::Closed(why), _) => say(info, why),
+        (End::Done(_), Ok(returned)) => {
+            say(info, Why::Flood);
+            let calm = time::timeout(linger_for, returned.calm_down());
+            until_cut(Box::pin(calm), activity).await;
         }
-        tracing::debug!(stats = ?activity.stats(info.id()), "connection closed");
-        drop(place);
+        // ## Done => Upgraded
+        (End::Done(_), Err(_)) => {
+            until_cut(given_back, activity).await;
+            if let Some(tunnel) = tunnel {
+                tunnel.complete_unless_cut();
+            }
+        }
+        // ## (Dismissed | TooSlow) => Closed
+        (End::Dismissed, _) => {}
+        (End::Closed(why), _) => say(info, why),
     }
+    tracing::debug!(stats = ?activity.stats(info.id()), "connection closed");
 }
 
 /// Serves until hyper is done, or the connection has to go.
 async fn run<I, S, B>(
     mut http: Pin<&mut Speaking<'_, I, S>>,
-    bounds: Bounds,
-    activity: &Activity,
-    info: &ConnectInfo,
+    place: &Place,
     tunnel: &mut Option<InFlight>,
 ) -> End
 where
@@ -142,6 +111,7 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
+    let activity = &**place.activity();
     let mut poll_http = |http: Pin<&mut Speaking<'_, I, S>>, cx: &mut Context<'_>| {
         let polled = http.poll(cx);
         if activity.is_tunnel() {
@@ -149,7 +119,7 @@ where
         }
         polled.map(End::Done)
     };
-    let mut watch = pin!(Watch::new(bounds));
+    let mut watch = pin!(Watch::new(&place.protocol.bounds));
     // ## Serving => (Draining | Retiring | Done | Closed)
     let mut draining = pin!(async {
         activity.draining().await;
@@ -170,7 +140,7 @@ where
         match watch.as_mut().poll(cx, activity) {
             Poll::Ready(Verdict::Close(why)) => Poll::Ready(Some(End::Closed(why))),
             Poll::Ready(Verdict::Retire(why)) => {
-                say(info, why);
+                say(place.connection.info(), why);
                 activity.retire();
                 is_settled = why == Why::Idle;
                 Poll::Ready(None)
@@ -206,7 +176,8 @@ where
     tokio::select! {
         biased;
         end = ended => end,
-        () = activity.dismissed(FAREWELL) => End::Dismissed,
+        // Boxed, because every connection has room for it.
+        () = Box::pin(activity.dismissed(FAREWELL)) => End::Dismissed,
     }
 }
 
@@ -243,7 +214,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::drain::{Drain, tests::connection};
+    use crate::drain::{Drain, tests::admit};
 
     /// A transport of which the runtime does not know yet that there is something to read.
     struct Late {
@@ -254,7 +225,7 @@ mod tests {
     impl AsyncRead for Late {
         fn poll_read(
             mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
+            cx: &mut Context<'_>,
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             if !self.is_known {
@@ -269,23 +240,17 @@ mod tests {
     impl AsyncWrite for Late {
         fn poll_write(
             mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
+            cx: &mut Context<'_>,
             buf: &[u8],
         ) -> Poll<io::Result<usize>> {
             Pin::new(&mut self.io).poll_write(cx, buf)
         }
 
-        fn poll_flush(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> Poll<io::Result<()>> {
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Pin::new(&mut self.io).poll_flush(cx)
         }
 
-        fn poll_shutdown(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> Poll<io::Result<()>> {
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Pin::new(&mut self.io).poll_shutdown(cx)
         }
     }
@@ -306,8 +271,7 @@ mod tests {
             io,
             is_known: false,
         };
-        let connection = connection(&drain);
-        let serving = Protocol::new(HttpSettings::default()).serve(late, connection, service);
+        let serving = serve(late, admit(&drain), service);
         let reading = async {
             let mut answer = String::new();
             client.read_to_string(&mut answer).await.expect("UTF-8");

@@ -194,7 +194,7 @@ impl Drop for Owner {
     }
 }
 
-/// A connection's place in the drain. Held by its task and by each of its requests, so that a drain ends after all of them.
+/// A connection's place in the drain, which it leaves when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: ConnectionId,
@@ -204,7 +204,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn activity(&self) -> &Arc<Activity> {
+    pub(crate) const fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
@@ -259,17 +259,17 @@ impl Drop for Connection {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Address, in_flight::InFlight, place::Place};
-
-    pub(crate) fn connection(drain: &Arc<Drain>) -> Connection {
-        let info = ConnectInfo::new(Address::Memory, Address::Memory);
-        drain.admit(drain.monitor.open(info, None))
-    }
+    use crate::{
+        Address, HttpSettings,
+        in_flight::InFlight,
+        place::{Place, Protocol},
+    };
 
     pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Place> {
+        let info = ConnectInfo::new(Address::Memory, Address::Memory);
         Arc::new(Place {
-            settings: Arc::default(),
-            connection: connection(drain),
+            protocol: Protocol::new(HttpSettings::default()),
+            connection: drain.admit(drain.monitor.open(info, None)),
         })
     }
 

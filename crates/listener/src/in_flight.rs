@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use crate::{activity::Activity, http::HttpSettings, place::Place};
+use crate::{ConnectInfo, activity::Activity, http::HttpSettings, place::Place};
 
 /// A request in flight. It ends when the last that holds it is dropped.
 ///
@@ -57,12 +57,16 @@ impl InFlight {
         }
     }
 
+    pub(crate) fn info(&self) -> &ConnectInfo {
+        self.request().place.connection.info()
+    }
+
     pub(crate) fn activity(&self) -> &Activity {
         self.request().place.activity()
     }
 
     pub(crate) fn settings(&self) -> &HttpSettings {
-        &self.request().place.settings
+        self.request().place.settings()
     }
 
     /// Says that nothing more of it is to come.

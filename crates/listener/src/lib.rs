@@ -196,6 +196,7 @@ pub mod forwarded;
 pub mod fuzzing;
 mod handle;
 pub mod handshake;
+mod hex;
 pub mod host;
 mod http;
 mod in_flight;

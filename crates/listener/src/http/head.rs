@@ -112,7 +112,9 @@ const OF_HOST: [bool; 256] = {
 
 /// Empty is a host: some targets have none.
 fn is_host(host: &[u8]) -> bool {
-    host.iter().all(|&byte| OF_HOST[usize::from(byte)])
+    // Without a way out in the middle, which costs more than it saves: hosts are short, and nearly all of them are hosts.
+    host.iter()
+        .fold(true, |is, &byte| is & OF_HOST[usize::from(byte)])
 }
 
 #[cfg(test)]
