@@ -1,6 +1,6 @@
 //! Media types and ranges of them (RFC 9110 sections 8.3.1 and 12.5.1).
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use bartizan_core::ConfigError;
 
@@ -76,8 +76,13 @@ impl<'a> Value<'a> {
         })
     }
 
-    pub(crate) fn to_text(self) -> Option<String> {
-        String::from_utf8(self.bytes().collect()).ok()
+    pub(crate) fn to_text(self) -> Option<Cow<'a, str>> {
+        if !self.0.starts_with('"') {
+            return Some(Cow::Borrowed(self.0));
+        }
+        String::from_utf8(self.bytes().collect())
+            .ok()
+            .map(Cow::Owned)
     }
 }
 
@@ -188,22 +193,58 @@ impl Parts<'_> {
     }
 }
 
+/// A media type or range, and where its parts are: it is taken apart for every request.
+#[derive(Clone)]
+struct Checked {
+    text: Arc<str>,
+    // Where the type ends, and where the subtype does.
+    slash: u16,
+    end: u16,
+}
+
+impl Checked {
+    /// `parts` are those of `text`.
+    fn new(text: &str, parts: &Parts<'_>) -> Self {
+        let at = |length| u16::try_from(length).expect("at most MAX_LEN");
+        Self {
+            text: trim(text).into(),
+            slash: at(parts.main.len()),
+            end: at(parts.main.len() + 1 + parts.sub.len()),
+        }
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        let (slash, end) = (usize::from(self.slash), usize::from(self.end));
+        Parts {
+            main: &self.text[..slash],
+            sub: &self.text[slash + 1..end],
+            parameters: Parameters(&self.text[end..]),
+        }
+    }
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
 macro_rules! text_type {
     ($name:ident) => {
         impl $name {
             pub(super) fn parts(&self) -> Parts<'_> {
-                parts(&self.0).expect("it was checked when it was made")
+                self.0.parts()
             }
 
             /// As it was written.
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.0.text
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.0.text)
             }
         }
 
@@ -237,21 +278,21 @@ macro_rules! text_type {
 /// assert!("text/*".parse::<MediaType>().is_err(), "that is a range");
 /// ```
 #[derive(Clone, Debug)]
-pub struct MediaType(Arc<str>);
+pub struct MediaType(Checked);
 
 text_type!(MediaType);
 
 impl MediaType {
     /// Type and subtype, without parameters.
     pub fn essence(&self) -> &str {
-        self.0.split(';').next().unwrap_or_default().trim_end()
+        &self.0.text[..self.0.end.into()]
     }
 
     /// The value of the first parameter of that name, without quotes.
     pub fn parameter(&self, name: &str) -> Option<String> {
         let mut parameters = self.parts().parameters;
         let (_, value) = parameters.find(|(own, _)| own.eq_ignore_ascii_case(name))?;
-        value.to_text()
+        value.to_text().map(Cow::into_owned)
     }
 
     pub(crate) fn is_weight(parameters: Parameters<'_>) -> bool {
@@ -269,7 +310,7 @@ impl FromStr for MediaType {
             Some(parts)
                 if parts.main != "*" && parts.sub != "*" && !Self::is_weight(parts.parameters) =>
             {
-                Ok(Self(trim(text).into()))
+                Ok(Self(Checked::new(text, &parts)))
             }
             _ => Err(ConfigError::new(
                 "media type",
@@ -290,7 +331,7 @@ impl FromStr for MediaType {
 /// assert!(!text.matches(&"image/png".parse().unwrap()));
 /// ```
 #[derive(Clone, Debug)]
-pub struct MediaRange(Arc<str>);
+pub struct MediaRange(Checked);
 
 text_type!(MediaRange);
 
@@ -310,7 +351,9 @@ impl FromStr for MediaRange {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match parts(text) {
-            Some(parts) if !MediaType::is_weight(parts.parameters) => Ok(Self(trim(text).into())),
+            Some(parts) if !MediaType::is_weight(parts.parameters) => {
+                Ok(Self(Checked::new(text, &parts)))
+            }
             _ => Err(ConfigError::new(
                 "media range",
                 text,
