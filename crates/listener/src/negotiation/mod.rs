@@ -103,5 +103,5 @@ pub use crate::reply::ResponseFuture;
 
 pub(crate) use self::{
     accept::elements,
-    media_type::{is_token, parameter},
+    media_type::{Parameters, Parts, Twice, parameter, parts},
 };
