@@ -112,8 +112,8 @@ where
     let drain = &owner.0;
     let observer = server.observer.clone();
 
-    // ## Serving => Draining
-    accept_all(sources, drain, server).await;
+    // ## Serving => Leaving => Draining
+    tokio::join!(accept_all(sources, drain, server), drain.depart());
     drain.close();
     let in_flight = drain.in_flight();
     tracing::info!(in_flight, timeout = ?drain_timeout, "draining");

@@ -47,6 +47,7 @@ impl ListenerConfig {
             .max_handshakes(limits.handshakes)
             .handshake_timeout(self.timeouts.handshake)
             .http(self.http_settings()?)
+            .drain_delay(self.timeouts.drain_delay)
             .drain_timeout(self.timeouts.drain))
     }
 

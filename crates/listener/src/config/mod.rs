@@ -211,6 +211,9 @@ pub struct TimeoutConfig {
     /// The head of a request: [`Listener::header_read_timeout`](crate::Listener::header_read_timeout). Or `none`. The default is 30 s.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub header_read: Option<Duration>,
+    /// Before the drain, while readiness says no already: [`Listener::drain_delay`](crate::Listener::drain_delay). The default is no time.
+    #[cfg_attr(feature = "serde", serde(with = "text::duration"))]
+    pub drain_delay: Duration,
     /// Requests in flight, once the drain has begun: [`Listener::drain_timeout`](crate::Listener::drain_timeout). The default is
     /// 25 s.
     #[cfg_attr(feature = "serde", serde(with = "text::duration"))]
@@ -222,6 +225,7 @@ impl Default for TimeoutConfig {
         Self {
             handshake: Duration::from_secs(10),
             header_read: Some(Duration::from_secs(30)),
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(25),
         }
     }

@@ -176,9 +176,11 @@ mod files {
             config.listen.push("unix:/run/app.sock".into());
             config.sockets.unix_mode = Some(0o660);
             config.timeouts.header_read = None;
+            config.timeouts.drain_delay = Duration::from_secs(7);
             config.timeouts.drain = Duration::from_millis(90_250);
             let text = serde_json::to_string(&config).expect("it can be written");
             assert!(text.contains(r#""unix_mode":"0660""#), "{text}");
+            assert!(text.contains(r#""drain_delay":"7s""#), "{text}");
             assert!(text.contains(r#""drain":"1m 30s 250ms""#), "{text}");
             assert_eq!(read(&text).expect("it can be read"), config);
         }
