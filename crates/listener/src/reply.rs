@@ -1,12 +1,17 @@
 //! The future of a layer that answers by itself, or lets the call through and adds headers to its response.
 
 use std::{
+    error::Error,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use bartizan_core::{Rejection, find};
+use bytes::Bytes;
 use http::{HeaderMap, Response, header::VARY};
 use pin_project_lite::pin_project;
+
+use crate::extract::ExtractError;
 
 pin_project! {
     /// The response of the inner service, or the layer's own.
@@ -77,6 +82,13 @@ where
         }
         Poll::Ready(Ok(response))
     }
+}
+
+/// The response that an error brings with it: what the client is to be told of a refusal, or of its request. `None` for a failure,
+/// which is nobody's business.
+pub(crate) fn of_error<RB: From<Bytes>>(error: &(dyn Error + 'static)) -> Option<Response<RB>> {
+    let refused = find::<Rejection>(error).map(Rejection::to_response);
+    refused.or_else(|| Some(find::<ExtractError>(error)?.clone().into_response()))
 }
 
 /// Sets headers, of which each name has one value; those of `Vary` are added where they are missing.

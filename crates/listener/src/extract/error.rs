@@ -11,14 +11,16 @@ use super::Pointer;
 
 /// A request is not what the handler takes: which of its parts, why, and the status that says so.
 ///
-/// It is made a response by [`into_response`](Self::into_response) or `From`, in axum by `IntoResponse`:
+/// It is made a response by [`into_response`](Self::into_response) or `From`, in axum by `IntoResponse`. Where a service or an
+/// interceptor fails with it, [`Listener::serve`](crate::Listener::serve) and [`interceptors`](crate::interceptors) answer with that
+/// response, too:
 ///
 /// | What | Status |
 /// |---|---|
 /// | [`is_too_large`](Self::is_too_large) | 413 |
 /// | [`is_unsupported`](Self::is_unsupported): media type or charset | 415, with `Accept` where the media type is the reason |
 /// | [`is_malformed`](Self::is_malformed): no JSON, no UTF-8, no multipart | 400 |
-/// | [`is_invalid`](Self::is_invalid): well-formed, and not what is expected | 422 for content; 400 for queries and headers |
+/// | [`is_invalid`](Self::is_invalid): well-formed, and not what is expected | 422; 400 for queries and headers that are not of their type |
 /// | [`is_broken_off`](Self::is_broken_off): the body did not arrive | 400 |
 /// | [`is_timed_out`](Self::is_timed_out): the body did not arrive in time | 408 |
 ///

@@ -18,11 +18,43 @@ pub trait Validate {
     fn validate(&self, violations: &mut Violations);
 }
 
-/// What [`Validate`] found. The first 64 are kept.
-#[derive(Debug, Default)]
+/// What is against the rules. The first 64 are kept.
+///
+/// [`Validate`] fills one for [`Valid`]. Where rules need more than the value, a handler fills one by itself, and so does a layer or an
+/// interceptor: [`into_result`](Self::into_result) makes the same error of it.
+///
+/// ```
+/// use bartizan_core::Body;
+/// use bartizan_listener::extract::{ExtractError, Violations};
+/// use http::Response;
+///
+/// fn book(seats: u32, free: u32, name: &str) -> Result<(), ExtractError> {
+///     let mut violations = Violations::new();
+///     violations.check(seats <= free, "/seats", format!("must be at most {free}, which is what there is"));
+///     violations.check(!name.is_empty(), "/name", "must not be empty");
+///     violations.into_result()
+/// }
+///
+/// assert!(book(2, 3, "Ann").is_ok());
+/// let response = Response::<Body>::from(book(9, 3, "Ann").unwrap_err());
+/// assert_eq!(response.status(), 422);
+/// assert_eq!(
+///     response.body().whole().unwrap(),
+///     concat!(
+///         r##"{"title":"Unprocessable Entity","status":422,"detail":"the request is not valid","##,
+///         r##""errors":[{"pointer":"#/seats","detail":"must be at most 3, which is what there is"}]}"##
+///     )
+/// );
+/// ```
+#[derive(Clone, Debug, Default)]
 pub struct Violations(Vec<FieldError>);
 
 impl Violations {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Something is wrong with the field at `pointer`, a JSON Pointer (RFC 6901) such as `/items/0/price`, or `""` for the whole.
     ///
     /// The reason goes over the wire and into logs: it has no values in it that are secret.
@@ -40,7 +72,17 @@ impl Violations {
         }
     }
 
-    fn into_result(self) -> Result<(), ExtractError> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Says that all is well, or what is not.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractError::is_invalid`] if there are any: a 422 (RFC 9110 section 15.5.21), because the content is well-formed.
+    pub fn into_result(self) -> Result<(), ExtractError> {
         if self.0.is_empty() {
             return Ok(());
         }

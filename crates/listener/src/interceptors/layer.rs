@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bartizan_core::{Body, BoxError, Rejection, find, problem};
+use bartizan_core::{Body, BoxError, problem};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use tower_layer::Layer;
@@ -19,6 +19,7 @@ use super::{
     Failed, Flow, RequestContext,
     chain::{Chain, Interceptor, Inward, inward, outward},
 };
+use crate::reply;
 
 /// Runs interceptors before and after a service. See the [module](super).
 pub struct InterceptorsLayer<B = Body, RB = Body> {
@@ -196,8 +197,8 @@ where
 /// What is answered where nobody took an error.
 fn unhandled<RB: From<Bytes>>(error: &BoxError) -> Response<RB> {
     let error = &**error as &(dyn std::error::Error + 'static);
-    if let Some(rejection) = find::<Rejection>(error) {
-        return rejection.to_response();
+    if let Some(response) = reply::of_error(error) {
+        return response;
     }
     tracing::error!(error, "an interceptor failed, and none took its error");
     problem(
