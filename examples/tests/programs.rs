@@ -326,10 +326,8 @@ fn graceful_shutdown() {
         &printed("graceful_shutdown", &[]),
         &[
             "/readyz: 204 No Content",
-            "not ready",
             "/readyz: 503 Service Unavailable",
             "a late request: hello",
-            "draining",
             "a request in flight: slow, and whole",
             "1 finished in the drain, 0 were cut",
             "/livez: 204 No Content",
