@@ -16,6 +16,10 @@
 //! [`methods`], [`forwarded`] (who the client is behind trusted proxies), [`request_id`], [`caching`] (validators and `Cache-Control`),
 //! `compression`, [`catch_panic`], [`sse`]. [`extract`] binds requests to types, and says what is wrong with them as problem details.
 //!
+//! Those that answer by themselves ask for a response body that can be made of bytes, as [`Body`](bartizan_core::Body) and axum's can.
+//! Layers that wrap the body in one that cannot, such as compression, go below them, with [`catch_panic`] between, or anything else that
+//! maps the body.
+//!
 //! # Limits
 //!
 //! [`HttpSettings`] says how HTTP is spoken, and what a peer may ask. The defaults are for the open internet:

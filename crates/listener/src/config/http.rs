@@ -16,7 +16,7 @@ use crate::{FrameLimit, HttpSettings, MinRate, Protocols};
 #[non_exhaustive]
 pub struct HttpConfig {
     /// Which versions: `both`, `http1` or `http2`. The default is both, told apart by the first bytes.
-    pub protocols: ProtocolsConfig,
+    pub protocols: Protocols,
     /// How long a connection may have no request. Text, such as `75s`, or `none`. The default is 75 s.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub idle_timeout: Option<Duration>,
@@ -67,22 +67,7 @@ pub struct HttpConfig {
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub http2_keep_alive: Option<Duration>,
     /// HTTP/2 frames that bring no request any further. The default is 1000 at once and 100 per second; `None` is no limit.
-    pub http2_frame_limit: Option<FrameConfig>,
-}
-
-/// Which versions of HTTP are spoken: see [`Protocols`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
-#[non_exhaustive]
-pub enum ProtocolsConfig {
-    /// `both`.
-    #[default]
-    Both,
-    /// `http1`.
-    Http1,
-    /// `http2`.
-    Http2,
+    pub http2_frame_limit: Option<FrameLimit>,
 }
 
 /// The least speed of a body: see [`MinRate`].
@@ -97,22 +82,11 @@ pub struct RateConfig {
     pub grace: Duration,
 }
 
-/// How many HTTP/2 frames a peer may send that bring no request any further: see [`FrameLimit`].
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct FrameConfig {
-    /// How many at once. There is no default.
-    pub burst: u32,
-    /// How many more with every second. There is no default.
-    pub per_second: u32,
-}
-
 impl Default for HttpConfig {
     fn default() -> Self {
         // All by their names: what is added there cannot be forgotten here.
         let HttpSettings {
-            protocols: _,
+            protocols,
             header_read_timeout: _,
             idle_timeout,
             request_timeout,
@@ -143,7 +117,7 @@ impl Default for HttpConfig {
             grace: rate.grace(),
         };
         Self {
-            protocols: ProtocolsConfig::Both,
+            protocols,
             idle_timeout,
             request_timeout,
             linger,
@@ -166,10 +140,7 @@ impl Default for HttpConfig {
             http2_max_pending_resets,
             http2_max_refused,
             http2_keep_alive,
-            http2_frame_limit: http2_frame_limit.map(|limit| FrameConfig {
-                burst: limit.burst,
-                per_second: limit.per_second,
-            }),
+            http2_frame_limit,
         }
     }
 }
@@ -193,11 +164,7 @@ impl HttpConfig {
             made.transpose().map_err(|error| within(field, error))
         };
         let mut builder = HttpSettings::builder()
-            .protocols(match self.protocols {
-                ProtocolsConfig::Both => Protocols::Both,
-                ProtocolsConfig::Http1 => Protocols::Http1,
-                ProtocolsConfig::Http2 => Protocols::Http2,
-            })
+            .protocols(self.protocols)
             .header_read_timeout(header_read)
             .idle_timeout(self.idle_timeout)
             .request_timeout(self.request_timeout)
@@ -220,10 +187,7 @@ impl HttpConfig {
             .http2_max_pending_resets(self.http2_max_pending_resets)
             .http2_max_refused(self.http2_max_refused)
             .http2_keep_alive(self.http2_keep_alive)
-            .http2_frame_limit(self.http2_frame_limit.as_ref().map(|limit| FrameLimit {
-                burst: limit.burst,
-                per_second: limit.per_second,
-            }));
+            .http2_frame_limit(self.http2_frame_limit);
         if let Some(server) = &self.server_header {
             builder = builder.server_header(server);
         }
@@ -252,7 +216,7 @@ mod tests {
             grace: Duration::from_secs(1),
         });
         let config = HttpConfig {
-            protocols: ProtocolsConfig::Http2,
+            protocols: Protocols::Http2,
             idle_timeout: second,
             request_timeout: second,
             linger: Duration::from_secs(1),

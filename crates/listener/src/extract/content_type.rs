@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, header};
 
 use super::ExtractError;
-use crate::negotiation::{Parts, Twice, parts};
+use crate::negotiation::{Parts, Twice, Value, parts};
 
 /// The media type of a body. How it is written is [negotiation](crate::negotiation)'s to say.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ impl<'a> ContentType<'a> {
         let value = self.0.parameters.only(name).map_err(|Twice| {
             ExtractError::malformed("a parameter of the Content-Type is there twice")
         })?;
-        Ok(value.map(|value| value.text()))
+        Ok(value.map(Value::text))
     }
 }
 
