@@ -101,8 +101,8 @@ async fn main() -> Result<(), BoxError> {
     // ANCHOR: stats
     let stats = handle.stats();
     println!(
-        "{} requests on {} connections",
-        stats.requests, stats.accepted
+        "{} requests, {} connections refused",
+        stats.requests, stats.refused
     );
     // ANCHOR_END: stats
 

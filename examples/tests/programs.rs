@@ -283,7 +283,7 @@ fn serving() {
             "GET /stuck: 504 Gateway Timeout",
             "GET /broken: 500 Internal Server Error, encoding none, id of 32 characters",
             "OPTIONS /: 204 No Content, ",
-            "6 requests on ",
+            "6 requests, 0 connections refused",
             "0 requests were cut",
         ],
     );

@@ -20,7 +20,7 @@ use super::Pointer;
 /// | [`is_too_large`](Self::is_too_large) | 413 |
 /// | [`is_unsupported`](Self::is_unsupported): media type or charset | 415, with `Accept` where the media type is the reason |
 /// | [`is_malformed`](Self::is_malformed): no JSON, no UTF-8, no multipart | 400 |
-/// | [`is_invalid`](Self::is_invalid): well-formed, and not what is expected | 422; 400 for queries and headers that are not of their type |
+/// | [`is_invalid`](Self::is_invalid): well-formed, and not what is expected | 422 for content; 400 for queries and headers |
 /// | [`is_broken_off`](Self::is_broken_off): the body did not arrive | 400 |
 /// | [`is_timed_out`](Self::is_timed_out): the body did not arrive in time | 408 |
 ///
