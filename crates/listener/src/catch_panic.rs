@@ -5,8 +5,8 @@
 //!
 //! # Placement
 //!
-//! Below logs, metrics and the request id, which should see the 500; above everything that may panic, layers that wrap the body, such as
-//! compression and tracing, among it: what is asked of the inner body is only that it is one.
+//! Below logs, metrics and the request id, which should see the 500; above everything that may panic. That may be layers that wrap the
+//! body, such as compression and tracing: of the inner body it is asked only that its data is [`Bytes`], or made of them.
 //!
 //! # State
 //!

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time};
+use tokio::sync::watch;
 
 use crate::{
     ConnectInfo, ConnectionId, ConnectionStats, Observer,
@@ -105,15 +105,9 @@ impl Drain {
         self.advance(&state, to);
     }
 
-    /// Waits until it is asked to leave, and as long as is set. Then, or when somebody is in a hurry, the drain begins.
-    pub(crate) async fn depart(&self) {
-        self.reached(Phase::Leaving).await;
-        let delay = self.lock().delay;
-        if self.phase() == Phase::Leaving {
-            tracing::info!(?delay, "shutting down: not ready, and still serving");
-            let _ = time::timeout(delay, self.reached(Phase::Draining)).await;
-        }
-        self.begin();
+    /// How long it is to be leaving.
+    pub(crate) fn delay(&self) -> Duration {
+        self.lock().delay
     }
 
     /// Asks every connection to finish what it has, and the accept loop to stop.

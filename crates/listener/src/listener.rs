@@ -344,16 +344,15 @@ impl<A, H> Listener<A, H> {
         self
     }
 
-    /// How long all is served as before once it is shut down, while [readiness](ShutdownHandle::readiness) says no already. Then the drain
-    /// begins. The default is no time.
+    /// How long all is served as before once it is shut down, while [readiness](ShutdownHandle::readiness) says no already; then the
+    /// drain begins. The default is no time.
     ///
-    /// It is for those who route requests by lists that lag: on Kubernetes a pod gets `SIGTERM` at the moment at which its address is taken
-    /// out of the lists of all nodes, proxies and balancers, which takes seconds. Who stops accepting before they have noticed refuses
-    /// what they still send. 5 to 10 s are usual; a probe of readiness has to fail as often as it is set to, too. The
-    /// [drain timeout](Self::drain_timeout) begins after it, and both together are to be less than what the process is given until
-    /// `SIGKILL`. The default is none, because everywhere else, and at every Ctrl-C, there is nobody to wait for.
+    /// It is for those who route requests by lists that lag: on Kubernetes a pod gets `SIGTERM` when its address is taken out of the lists
+    /// of nodes, proxies and balancers, which takes seconds, and who stops accepting before refuses what they still send. 5 to 10 s are
+    /// usual. With the [drain timeout](Self::drain_timeout), which begins after it, it has to be less than the time until `SIGKILL`.
+    /// Everywhere else, and at every Ctrl-C, there is nobody to wait for.
     ///
-    /// It runs from the first poll of [`Serving`] at the earliest. [`ShutdownHandle::cut`] ends it, and so does a second signal after
+    /// It begins with the first poll of [`Serving`] at the earliest. [`ShutdownHandle::cut`] ends it, and so does a second signal after
     /// [`shutdown_on_signals`](Self::shutdown_on_signals).
     ///
     /// ```

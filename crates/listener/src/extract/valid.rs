@@ -203,7 +203,7 @@ where
     fn violations(bound: &E) -> Violations {
         let mut violations = Violations::new();
         if let Err(report) = garde::Validate::validate(&**bound) {
-            for (path, error) in report.iter() {
+            for (path, error) in report.iter().take(MOST) {
                 violations.add(&of_garde(path), error.message().to_owned());
             }
         }
