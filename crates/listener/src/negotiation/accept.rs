@@ -79,10 +79,7 @@ fn weighted(element: &str) -> Option<(Parts<'_>, u16)> {
     let parts = parts(element)?;
     let mut parameters = parts.parameters;
     let weight = match parameters.find(|(name, _)| name.eq_ignore_ascii_case("q")) {
-        Some((_, value)) => {
-            let value = value.to_text()?;
-            thousandths(&value)?
-        }
+        Some((_, value)) => thousandths(&value.text())?,
         None => 1000,
     };
     Some((parts, weight))
