@@ -111,8 +111,8 @@ impl<'a> Iterator for Parameters<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let rest = trim(self.0).strip_prefix(';')?;
-            self.0 = trim(rest);
+            let rest = trim_start(self.0).strip_prefix(';')?;
+            self.0 = trim_start(rest);
             // Empty ones are allowed: `text/html;;charset=utf-8`.
             if self.0.is_empty() || self.0.starts_with(';') {
                 continue;
@@ -124,16 +124,20 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
-/// Without spaces and tabs at its ends. By bytes, as everything here: a searcher of characters takes longer than what is searched.
+// By bytes, as everything here: to search for a character takes longer.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trim_start(text: &str) -> &str {
+    let start = text.bytes().position(|byte| !is_space(byte));
+    &text[start.unwrap_or(text.len())..]
+}
+
 fn trim(text: &str) -> &str {
-    let is_content = |byte: &u8| !matches!(byte, b' ' | b'\t');
-    let bytes = text.as_bytes();
-    let start = bytes.iter().position(is_content).unwrap_or(bytes.len());
-    let end = bytes
-        .iter()
-        .rposition(is_content)
-        .map_or(start, |at| at + 1);
-    &text[start..end]
+    let text = trim_start(text);
+    let last = text.bytes().rposition(|byte| !is_space(byte));
+    &text[..last.map_or(0, |at| at + 1)]
 }
 
 fn find(text: &str, wanted: u8) -> Option<usize> {
@@ -442,7 +446,32 @@ mod tests {
         assert!(!range.matches(&"text/html; level=2".parse().expect("a type")));
     }
 
+    #[test]
+    fn a_weight_is_taken_off_with_what_follows_it() {
+        for (text, weight, left) in [
+            ("text/html", None, 0),
+            ("text/html;level=1", None, 1),
+            ("text/html;q=0.5", Some("0.5"), 0),
+            ("text/html ; level=1 ; Q=0.5 ; a=b", Some("0.5"), 1),
+            ("text/html;level=\"q=1\";q=\"0.5\";a=b", Some("0.5"), 1),
+            ("text/html;;level=1;;q=1;;", Some("1"), 1),
+        ] {
+            let mut parts = parts(text).expect("a type");
+            let taken = parts.parameters.take_weight().and_then(Value::to_text);
+            assert_eq!(taken.as_deref(), weight, "{text}");
+            assert_eq!(parts.parameters.count(), left, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_weight_is_taken_off_anything(text in "[a-z;=\"\\\\ \té]{0,30}") {
+            let mut parameters = Parameters(&text);
+            let before = parameters.count();
+            parameters.take_weight();
+            prop_assert!(parameters.count() <= before);
+        }
+
         #[test]
         fn any_text_is_read_without_a_panic(text in "[ -~\t\u{e9}]{0,64}") {
             if let Ok(media_type) = text.parse::<MediaType>() {
