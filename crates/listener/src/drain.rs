@@ -127,19 +127,19 @@ impl Drain {
         self.end_if_empty(&state);
     }
 
-    /// Takes in a connection. It leaves when the last reference to it is dropped.
-    pub(crate) fn admit(self: &Arc<Self>, tally: Arc<Tally>) -> Arc<Connection> {
+    /// Takes in a connection. It leaves when what this returns is dropped.
+    pub(crate) fn admit(self: &Arc<Self>, tally: Arc<Tally>) -> Connection {
         let id = tally.info().id();
         let activity = Arc::new(Activity::default());
         let mut state = self.lock();
         activity.ask(self.phase());
         state.connections.insert(id, Arc::clone(&activity));
-        Arc::new(Connection {
+        Connection {
             id,
             activity,
             tally,
             drain: Arc::clone(self),
-        })
+        }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -194,7 +194,8 @@ impl Drain {
             }
             later
         });
-        if advanced {
+        // Before that, nothing is asked of connections.
+        if advanced && to >= Phase::Draining {
             for activity in state.connections.values() {
                 activity.ask(to);
             }
@@ -219,7 +220,7 @@ impl Drop for Owner {
     }
 }
 
-/// A connection's place in the drain. Held by its task and by each of its requests, so that a drain ends after all of them.
+/// A connection's place in the drain, which it leaves when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: ConnectionId,
@@ -229,7 +230,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn activity(&self) -> &Arc<Activity> {
+    pub(crate) const fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
@@ -246,10 +247,10 @@ impl Connection {
         self.tally.settle(info);
     }
 
-    /// Counts a request, and says how many there were, this one included.
-    pub(crate) fn request_began(&self) -> u64 {
+    /// Counts a request. Only the connection's task may.
+    pub(crate) fn request_began(&self) {
         self.tally.request_started();
-        self.activity.request_began()
+        self.activity.request_began();
     }
 
     /// Counts the end of a request: of itself, or because somebody dropped it.
@@ -284,11 +285,18 @@ impl Drop for Connection {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Address, in_flight::InFlight};
+    use crate::{
+        Address, HttpSettings,
+        in_flight::InFlight,
+        place::{Place, Protocol},
+    };
 
-    pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Connection> {
+    pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Place> {
         let info = ConnectInfo::new(Address::Memory, Address::Memory);
-        drain.admit(drain.monitor.open(info, None))
+        Arc::new(Place {
+            protocol: Protocol::new(HttpSettings::default()),
+            connection: drain.admit(drain.monitor.open(info, None)),
+        })
     }
 
     fn finish(request: InFlight) {

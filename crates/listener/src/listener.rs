@@ -15,10 +15,10 @@ use crate::{
     Accept, Accepted, Address, BindError, ConnectInfo, Connector, HttpSettings, Memory, Metered,
     Observer, Plain, ProxyProtocol, Serving, ShutdownHandle, Socket, Then, TlsHandshake,
     bind::{self, AcceptedOptions},
-    connection::Protocol,
     drain::{Drain, Owner},
     handshake::Gate,
     http::{FOREVER, capped},
+    place::Protocol,
     serve::{Server, Trigger, run},
     signal,
 };

@@ -8,7 +8,7 @@ use std::{
 
 use bartizan_core::{Rejection, find};
 use bytes::Bytes;
-use http::{HeaderMap, Response, header::VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::VARY};
 use pin_project_lite::pin_project;
 
 use crate::extract::ExtractError;
@@ -23,7 +23,7 @@ pin_project! {
         #[pin]
         state: State<F, RB>,
         // Boxed, because most calls of most layers add none, and futures of layers add up.
-        headers: Option<Box<HeaderMap>>,
+        header: Option<Box<(HeaderName, HeaderValue)>>,
     }
 }
 
@@ -41,7 +41,7 @@ impl<F, RB> ResponseFuture<F, RB> {
     pub(crate) const fn inner(future: F) -> Self {
         Self {
             state: State::Inner { future },
-            headers: None,
+            header: None,
         }
     }
 
@@ -50,15 +50,13 @@ impl<F, RB> ResponseFuture<F, RB> {
             state: State::Answered {
                 response: Some(Box::new(response)),
             },
-            headers: None,
+            header: None,
         }
     }
 
-    /// Sets these headers on the response, whoever answers. `Vary` is added to.
-    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
-        if !headers.is_empty() {
-            self.headers = Some(Box::new(headers));
-        }
+    /// Sets this header on the response, whoever answers. `Vary` is added to.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
         self
     }
 }
@@ -77,8 +75,9 @@ where
                 *response.take().expect("polled after it had answered")
             }
         };
-        if let Some(headers) = this.headers.take() {
-            set_headers(response.headers_mut(), *headers);
+        if let Some(header) = this.header.take() {
+            let (name, value) = *header;
+            set_header(response.headers_mut(), name, value);
         }
         Poll::Ready(Ok(response))
     }
@@ -101,12 +100,17 @@ pub(crate) fn set_headers(into: &mut HeaderMap, headers: HeaderMap) {
         // A name is given once, with the first of its values.
         last = name.or(last);
         match &last {
-            Some(name) if name == VARY => add_vary(into, &value),
-            Some(name) => {
-                into.insert(name.clone(), value);
-            }
+            Some(name) => set_header(into, name.clone(), value),
             None => {}
         }
+    }
+}
+
+fn set_header(into: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    if name == VARY {
+        add_vary(into, &value);
+    } else {
+        into.insert(name, value);
     }
 }
 
@@ -123,7 +127,7 @@ pub(crate) fn joined(items: impl Iterator<Item: AsRef<str>>) -> String {
 }
 
 /// Adds one field name to `Vary`, unless it is there, or everything varies (RFC 9110 section 12.5.5).
-pub(crate) fn add_vary(headers: &mut HeaderMap, field: &http::HeaderValue) {
+pub(crate) fn add_vary(headers: &mut HeaderMap, field: &HeaderValue) {
     let is_there = headers.get_all(VARY).iter().any(|value| {
         value.as_bytes().split(|&byte| byte == b',').any(|listed| {
             let listed = listed.trim_ascii();
@@ -138,7 +142,6 @@ pub(crate) fn add_vary(headers: &mut HeaderMap, field: &http::HeaderValue) {
 #[cfg(test)]
 mod tests {
     use bartizan_core::RejectionKind;
-    use http::HeaderValue;
 
     use super::*;
 

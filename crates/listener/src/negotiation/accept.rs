@@ -92,8 +92,11 @@ pub(crate) fn thousandths(text: &str) -> Option<u16> {
     if !is_fraction {
         return None;
     }
-    let fraction = format!("{fraction:0<3}").parse().ok()?;
-    match (whole, fraction) {
+    let digit = |at| match fraction.as_bytes().get(at) {
+        Some(digit) => u16::from(digit - b'0'),
+        None => 0,
+    };
+    match (whole, digit(0) * 100 + digit(1) * 10 + digit(2)) {
         ("0", fraction) => Some(fraction),
         ("1", 0) => Some(1000),
         _ => None,

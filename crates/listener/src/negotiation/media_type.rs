@@ -227,22 +227,58 @@ impl Parts<'_> {
     }
 }
 
+/// A media type or range, and where its parts are: it is taken apart for every request.
+#[derive(Clone)]
+struct Checked {
+    text: Arc<str>,
+    // Where the type ends, and where the subtype does.
+    slash: u16,
+    end: u16,
+}
+
+impl Checked {
+    /// `parts` are those of `text`.
+    fn new(text: &str, parts: &Parts<'_>) -> Self {
+        let at = |length| u16::try_from(length).expect("at most MAX_LEN");
+        Self {
+            text: trim(text).into(),
+            slash: at(parts.main.len()),
+            end: at(parts.main.len() + 1 + parts.sub.len()),
+        }
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        let (slash, end) = (usize::from(self.slash), usize::from(self.end));
+        Parts {
+            main: &self.text[..slash],
+            sub: &self.text[slash + 1..end],
+            parameters: Parameters(&self.text[end..]),
+        }
+    }
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
 macro_rules! text_type {
     ($name:ident) => {
         impl $name {
             pub(super) fn parts(&self) -> Parts<'_> {
-                parts(&self.0).expect("it was checked when it was made")
+                self.0.parts()
             }
 
             /// As it was written.
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.0.text
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.0.text)
             }
         }
 
@@ -276,14 +312,14 @@ macro_rules! text_type {
 /// assert!("text/*".parse::<MediaType>().is_err(), "that is a range");
 /// ```
 #[derive(Clone, Debug)]
-pub struct MediaType(Arc<str>);
+pub struct MediaType(Checked);
 
 text_type!(MediaType);
 
 impl MediaType {
     /// Type and subtype, without parameters.
     pub fn essence(&self) -> &str {
-        self.0.split(';').next().unwrap_or_default().trim_end()
+        &self.0.text[..self.0.end.into()]
     }
 
     /// The value of the first parameter of that name, without quotes.
@@ -306,7 +342,7 @@ impl FromStr for MediaType {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match parts(text) {
             Some(parts) if parts.is_type() && !Self::is_weight(parts.parameters) => {
-                Ok(Self(trim(text).into()))
+                Ok(Self(Checked::new(text, &parts)))
             }
             _ => Err(ConfigError::new(
                 "media type",
@@ -327,7 +363,7 @@ impl FromStr for MediaType {
 /// assert!(!text.matches(&"image/png".parse().unwrap()));
 /// ```
 #[derive(Clone, Debug)]
-pub struct MediaRange(Arc<str>);
+pub struct MediaRange(Checked);
 
 text_type!(MediaRange);
 
@@ -347,7 +383,9 @@ impl FromStr for MediaRange {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match parts(text) {
-            Some(parts) if !MediaType::is_weight(parts.parameters) => Ok(Self(trim(text).into())),
+            Some(parts) if !MediaType::is_weight(parts.parameters) => {
+                Ok(Self(Checked::new(text, &parts)))
+            }
             _ => Err(ConfigError::new(
                 "media range",
                 text,
