@@ -152,7 +152,7 @@ impl Laps {
             .control
             .destination
             .phases()
-            .filter(|_| conn.opened > self.called);
+            .filter(|_| conn.control.opened > self.called);
         let took = |phase| phases.and_then(|phases| phases.took(phase));
         Timings {
             queue: self.granted - self.called,
