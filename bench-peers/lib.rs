@@ -62,15 +62,20 @@ impl Server {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Its memory that is neither shared with other programs nor given back, in bytes.
+    /// Its [`memory`].
     pub fn memory(&self) -> io::Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        text.lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"))
-            .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-            .map(|kib| kib << 10)
-            .ok_or_else(|| io::Error::other("no RssAnon in its status"))
+        memory(&self.child.id().to_string())
     }
+}
+
+/// The memory of a process, by its number or `self`, that is neither shared with other programs nor given back, in bytes.
+pub fn memory(process: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .map(|kib| kib << 10)
+        .ok_or_else(|| io::Error::other("no RssAnon in its status"))
 }
 
 impl Drop for Server {

@@ -84,6 +84,7 @@ mod error;
 pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
+mod kept_headers;
 mod limits;
 #[cfg(feature = "logging")]
 pub mod logging;

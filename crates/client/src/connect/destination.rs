@@ -75,16 +75,18 @@ impl Destination {
         }
         let authority = uri.authority()?.clone();
         let bytes = authority.as_str().as_bytes();
-        // User information ends with an `@`, and is nobody's business here.
-        let start = bytes.iter().rposition(|byte| *byte == b'@');
-        let start = start.map_or(0, |at| at + 1);
-        // An IPv6 address has colons of its own, and ends with its bracket.
-        let last = match bytes.get(start) {
-            Some(b'[') => bytes[start..].iter().position(|byte| *byte == b']')?,
-            _ => 0,
-        };
-        let colon = bytes[start + last..].iter().position(|byte| *byte == b':');
-        let end = colon.map_or(bytes.len(), |at| start + last + at);
+        let (mut start, mut colon) = (0, None);
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                // User information ends with it, and is nobody's business here.
+                b'@' => (start, colon) = (at + 1, None),
+                b':' if colon.is_none() => colon = Some(at),
+                // An IPv6 address has colons of its own, and ends with its bracket.
+                b']' => colon = None,
+                _ => {}
+            }
+        }
+        let end = colon.unwrap_or(bytes.len());
         if start == end {
             return None;
         }
@@ -104,6 +106,25 @@ impl Destination {
             is_proxy: false,
             only: None,
         })
+    }
+
+    /// Whether `uri` and `options` are what this was made of, letter by letter. If not, they may lead here all the same.
+    pub(crate) fn is_written_as(&self, uri: &Uri, options: Option<&ConnectOptions>) -> bool {
+        let scheme = if self.is_https {
+            &Scheme::HTTPS
+        } else {
+            &Scheme::HTTP
+        };
+        let authority = uri.authority().map(Authority::as_str);
+        authority == Some(self.authority.as_str())
+            && uri.scheme() == Some(scheme)
+            && self.options.as_ref() == options
+            && !self.has_user_information()
+    }
+
+    /// Whether the URI had more than a host and a port.
+    pub(crate) const fn has_user_information(&self) -> bool {
+        self.host.start > 0
     }
 
     /// A proxy as a destination of its own: what goes there by TLS is the proxy's business, not the origin's.
@@ -353,5 +374,85 @@ impl ConnectOptions {
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(uri: &str) -> Uri {
+        uri.parse().expect("a URI")
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        for (from, host, port) in [
+            ("http://h", "h", 80),
+            ("https://h/", "h", 443),
+            ("http://h:81", "h", 81),
+            ("http://127.0.0.1:5000/a:b@c", "127.0.0.1", 5000),
+            ("http://[::1]", "[::1]", 80),
+            ("http://[2001:db8::1]:81/", "[2001:db8::1]", 81),
+            ("http://me@h:81/", "h", 81),
+            ("http://me:secret@h/", "h", 80),
+            ("http://me:1@[::1]:81/", "[::1]", 81),
+        ] {
+            let to = Destination::of(&uri(from)).expect(from);
+            assert_eq!((to.host(), to.port()), (host, port), "{from}");
+            assert_eq!(to.has_user_information(), from.contains("me"), "{from}");
+        }
+        for nowhere in [
+            "/a",
+            "h:80",
+            "ftp://h/",
+            "http://h:0/",
+            "http://h:65536/",
+            "http://h:/",
+        ] {
+            assert!(Destination::of(&uri(nowhere)).is_none(), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_the_same_leads_to_the_same_place() {
+        let tag = |tag: &str| Some(ConnectOptions::new().isolation(tag));
+        let cases = [
+            "http://h/",
+            "https://h/",
+            "http://H/",
+            "http://h:80/",
+            "http://h:81/",
+            "http://i/",
+            "http://me@h/",
+            "/a",
+            "h:80",
+        ];
+        let mut same = 0;
+        for (made_of, asked) in cases.iter().flat_map(|a| cases.iter().map(move |b| (a, b))) {
+            for (ours, theirs) in [
+                (None, None),
+                (tag("a"), tag("a")),
+                (tag("a"), tag("b")),
+                (None, tag("a")),
+            ] {
+                let Some(to) = Destination::of(&uri(made_of)) else {
+                    continue;
+                };
+                let to = to.with_options(ours.clone());
+                if !to.is_written_as(&uri(asked), theirs.as_ref()) {
+                    continue;
+                }
+                same += 1;
+                let other = Destination::of(&uri(asked)).expect("it leads somewhere");
+                assert_eq!(to, other.with_options(theirs.clone()), "{made_of} {asked}");
+                assert!(
+                    !asked.contains('@'),
+                    "who is named there is not to be overlooked"
+                );
+            }
+        }
+        // Each of six with itself, with the same options or none.
+        assert_eq!(same, 12);
     }
 }

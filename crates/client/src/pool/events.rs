@@ -8,7 +8,6 @@ use std::{
 };
 
 use http::{Method, Uri, Version};
-use tokio::time::Instant;
 
 use super::{
     connection::{Conn, Control},
@@ -163,10 +162,6 @@ impl fmt::Debug for Observer {
 #[derive(Clone)]
 pub struct ConnectionInfo {
     control: Arc<Control>,
-    version: Version,
-    local_addr: Option<SocketAddr>,
-    peer_addr: Option<SocketAddr>,
-    opened: Instant,
     carried: u64,
     /// What the request was, for the errors of reading its response. Here, as each extension costs an allocation.
     call: Option<(Method, Uri)>,
@@ -177,10 +172,6 @@ impl ConnectionInfo {
         Self {
             call: None,
             control: conn.control.clone(),
-            version: conn.version(),
-            local_addr: conn.connected.local_addr(),
-            peer_addr: conn.connected.peer_addr(),
-            opened: conn.opened,
             carried,
         }
     }
@@ -201,18 +192,18 @@ impl ConnectionInfo {
     }
 
     /// The protocol that it speaks.
-    pub const fn version(&self) -> Version {
-        self.version
+    pub fn version(&self) -> Version {
+        self.control.version()
     }
 
     /// The address of this end.
-    pub const fn local_addr(&self) -> Option<SocketAddr> {
-        self.local_addr
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.control.connected.local_addr()
     }
 
     /// The address of the other end: the proxy's, over a proxy.
-    pub const fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer_addr
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.control.connected.peer_addr()
     }
 
     /// How many requests it was given before this one. 0 says that it was made for it, or at least not used before.
@@ -222,7 +213,7 @@ impl ConnectionInfo {
 
     /// How old it is.
     pub fn age(&self) -> Duration {
-        self.opened.elapsed()
+        self.control.opened.elapsed()
     }
 
     /// Keeps the connection from being used again once this request is over: its answers cannot be trusted, or it leads to an
@@ -236,9 +227,9 @@ impl fmt::Debug for ConnectionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionInfo")
             .field("id", &self.id())
-            .field("version", &self.version)
-            .field("local_addr", &self.local_addr)
-            .field("peer_addr", &self.peer_addr)
+            .field("version", &self.version())
+            .field("local_addr", &self.local_addr())
+            .field("peer_addr", &self.peer_addr())
             .field("carried", &self.carried)
             .finish_non_exhaustive()
     }

@@ -105,24 +105,26 @@ impl Flight {
             })
         });
         lease.begin();
-        let conn = lease.conn().clone();
-        let flown = (
-            self,
-            Try {
-                copy,
-                upload,
-                added,
-                lease,
-            },
-        );
-        match &conn.sender {
+        match &lease.conn().sender {
             Sender::Http1(sender) => {
                 let sending = lock(sender).try_send_request(request);
-                Box::pin(Fly::new(sending, flown, first_byte))
+                let one = Try {
+                    lease,
+                    copy,
+                    upload,
+                    added,
+                };
+                Box::pin(Fly::new(sending, (self, one), first_byte))
             }
             Sender::Http2(sender) => {
                 let sending = sender.clone().try_send_request(request);
-                Box::pin(Fly::new(sending, flown, first_byte))
+                let one = Try {
+                    lease,
+                    copy,
+                    upload,
+                    added,
+                };
+                Box::pin(Fly::new(sending, (self, one), first_byte))
             }
         }
     }
@@ -138,7 +140,7 @@ impl Flight {
     fn land(self, one: Try, response: Response<Incoming>) -> Response<ResponseBody> {
         let (mut head, incoming) = response.into_parts();
         let read_timeout = self.timeouts(one.lease.inner()).read;
-        let extensions = one.lease.conn().connected.extensions();
+        let extensions = one.lease.conn().control.connected.extensions();
         if !extensions.is_empty() {
             head.extensions.extend(extensions.clone());
         }
@@ -248,15 +250,14 @@ impl<F: Future<Output = Sent>> Future for Fly<F> {
             return recovering.as_mut().poll(cx);
         }
         match this.sending.poll(cx) {
-            Poll::Ready(sent) => {
+            Poll::Ready(Ok(response)) => {
                 let (flight, one) = this.flown.take().expect("polled after completion");
-                match sent {
-                    Ok(response) => Poll::Ready(Ok(flight.land(one, response))),
-                    Err(error) => {
-                        let recovering = Box::pin(flight.recover(one, error));
-                        this.recovering.insert(recovering).as_mut().poll(cx)
-                    }
-                }
+                Poll::Ready(Ok(flight.land(one, response)))
+            }
+            Poll::Ready(Err(error)) => {
+                let (flight, one) = this.flown.take().expect("polled after completion");
+                let recovering = Box::pin(flight.recover(one, error));
+                this.recovering.insert(recovering).as_mut().poll(cx)
             }
             Poll::Pending => {
                 let Some(first_byte) = this.first_byte else {
