@@ -27,10 +27,12 @@ impl Server {
         if contender == "nginx" {
             return nginx();
         }
-        let mut child = Command::new(serve)
-            .arg(contender)
-            .stdout(Stdio::piped())
-            .spawn()?;
+        Self::run(Command::new(serve).arg(contender))
+    }
+
+    /// Starts the program `serve` as this says.
+    pub fn run(serve: &mut Command) -> io::Result<Self> {
+        let mut child = serve.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
         let read = BufReader::new(stdout).read_line(&mut line);
@@ -49,6 +51,13 @@ impl Server {
             h2: h1,
             files: None,
         })
+    }
+
+    /// Asks it to end, and waits until it has: what watches it gets to say what it saw.
+    pub fn stop(mut self) -> io::Result<()> {
+        let id = self.child.id().to_string();
+        Command::new("kill").arg(id).status()?;
+        self.child.wait().map(drop)
     }
 
     /// What its threads have spent of the CPU, in user space and in the kernel.

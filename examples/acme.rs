@@ -60,12 +60,12 @@ async fn main() -> Result<(), BoxError> {
     // Without an identity: it answers the CA's challenges, and everybody else when there is a certificate.
     let acceptor = TlsAcceptor::try_new(ListenerTls::new(provider).acme(acme.challenges()))?;
     let certificates = acceptor.handle();
-    let listener = Listener::bind(addr).await?.tls(
-        acceptor,
-        |stream: &TlsStream<Metered<Stream>>, info| {
-            info.set_tls(stream.tls_info().alpn());
-        },
-    );
+    let listener =
+        Listener::bind(addr)
+            .await?
+            .tls(acceptor, |stream: &TlsStream<Metered<Stream>>, info| {
+                info.set_tls(stream.tls_info().alpn());
+            });
     // ANCHOR_END: listener
     let stop = listener.handle();
     let app = Router::new().route("/", get(|| async { "hello" }));

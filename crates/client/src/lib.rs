@@ -134,7 +134,7 @@ pub use self::{
         LimitedBody, ResponseLimits, ResponseLimitsFuture, ResponseLimitsLayer,
         ResponseLimitsService,
     },
-    pool::{ConnectionInfo, Pool, ResponseBody},
+    pool::{ConnectionInfo, Pool, RecordTimings, ResponseBody, Timings},
     progress::{Progress, ProgressBody},
     request::{CallOptions, IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, HeadersExt, Lines, ResponseExt, Times},

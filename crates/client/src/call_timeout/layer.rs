@@ -152,7 +152,7 @@ where
 }
 
 /// Waits until the limit is up, by a timer that is made when it is first needed.
-fn poll_deadline(
+pub(crate) fn poll_deadline(
     deadline: Option<Deadline>,
     mut timer: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,

@@ -16,9 +16,9 @@ use http::{
 };
 
 use super::Alpn;
-use crate::Timeouts;
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxy, Route};
+use crate::{Phase, Timeouts, pool::Phases};
 
 /// Where a connection goes, and how: what a connector is called with, and what the pool keeps connections under.
 ///
@@ -36,6 +36,8 @@ pub struct Destination {
     has_tls_above: bool,
     is_proxy: bool,
     only: Option<Alpn>,
+    /// Where what connecting took is noted, if somebody wants to know.
+    phases: Option<Arc<Phases>>,
 }
 
 /// Those of [`Timeouts`] that a connector keeps. They ride along, so that one connector serves requests with different ones.
@@ -91,9 +93,14 @@ impl Destination {
             return None;
         }
         let port = match authority.as_str().get(end + 1..) {
-            Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-            None if is_https => 443,
-            None => 80,
+            // With a colon and nothing after it (RFC 3986 section 3.2.3), too.
+            Some(port) if !port.is_empty() => {
+                // `parse` would take a leading plus, which the grammar has not.
+                let is_port = |number: &u16| *number != 0 && !port.starts_with('+');
+                port.parse().ok().filter(is_port)?
+            }
+            _ if is_https => 443,
+            _ => 80,
         };
         Some(Self {
             is_https,
@@ -105,6 +112,7 @@ impl Destination {
             has_tls_above: false,
             is_proxy: false,
             only: None,
+            phases: None,
         })
     }
 
@@ -141,6 +149,7 @@ impl Destination {
             has_tls_above: false,
             is_proxy: true,
             only: None,
+            phases: self.phases.clone(),
         }
     }
 
@@ -172,6 +181,49 @@ impl Destination {
     pub const fn with_only(mut self, protocol: Option<Alpn>) -> Self {
         self.only = protocol;
         self
+    }
+
+    /// The same for one connection, of which it notes what its parts take.
+    pub(crate) fn with_phases(mut self) -> Self {
+        self.phases = Some(Arc::default());
+        self
+    }
+
+    pub(crate) fn phases(&self) -> Option<&Phases> {
+        self.phases.as_deref()
+    }
+
+    /// Tells how long a part of connecting took, for the [`Timings`](crate::Timings) of the requests that waited for it: for connectors
+    /// of one's own.
+    ///
+    /// The part is [`Phase::Resolve`], [`Phase::Connect`], [`Phase::Proxy`] or [`Phase::Tls`], and others are not kept. What is told
+    /// of the same part again is added to it.
+    ///
+    /// ```
+    /// use bartizan_client::{Phase, RecordTimings, RequestExt, Timings, connect::Destination, pool::Pool};
+    /// use bartizan_core::Body;
+    /// use bartizan_testing::Loopback;
+    /// use http::{Request, Response};
+    /// use std::time::Duration;
+    /// use tokio::net::TcpStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Loopback::start(|_: Request<Body>| async { Response::new(Body::empty()) }).await;
+    /// let pool = Pool::new(tower::service_fn(|to: Destination| async move {
+    ///     to.record(Phase::Resolve, Duration::from_millis(7));
+    ///     TcpStream::connect((to.host(), to.port())).await
+    /// }));
+    /// let response = pool.get(server.uri("/")).extension(RecordTimings).send().await?;
+    /// let timings: &Timings = response.extensions().get().expect("as asked for");
+    /// assert_eq!((timings.resolve(), timings.connect()), (Some(Duration::from_millis(7)), None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn record(&self, phase: Phase, took: Duration) {
+        if let Some(phases) = &self.phases {
+            phases.add(phase, took);
+        }
     }
 
     /// The only protocol that will be spoken. `None` if the TLS handshake decides.
@@ -391,6 +443,7 @@ mod tests {
             ("http://h", "h", 80),
             ("https://h/", "h", 443),
             ("http://h:81", "h", 81),
+            ("https://h:/", "h", 443),
             ("http://127.0.0.1:5000/a:b@c", "127.0.0.1", 5000),
             ("http://[::1]", "[::1]", 80),
             ("http://[2001:db8::1]:81/", "[2001:db8::1]", 81),
@@ -408,7 +461,7 @@ mod tests {
             "ftp://h/",
             "http://h:0/",
             "http://h:65536/",
-            "http://h:/",
+            "http://h:+80/",
         ] {
             assert!(Destination::of(&uri(nowhere)).is_none(), "{nowhere}");
         }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_core::Attempt;
 use http::{Method, Uri, Version};
 
 use super::{
@@ -164,7 +165,7 @@ pub struct ConnectionInfo {
     control: Arc<Control>,
     carried: u64,
     /// What the request was, for the errors of reading its response. Here, as each extension costs an allocation.
-    call: Option<(Method, Uri)>,
+    call: Option<(Method, Uri, Attempt)>,
 }
 
 impl ConnectionInfo {
@@ -176,14 +177,14 @@ impl ConnectionInfo {
         }
     }
 
-    pub(super) fn with_call(mut self, method: Method, uri: Uri) -> Self {
-        self.call = Some((method, uri));
+    pub(super) fn with_call(mut self, method: Method, uri: Uri, attempt: Attempt) -> Self {
+        self.call = Some((method, uri, attempt));
         self
     }
 
     pub(crate) fn take_call(&mut self) -> Option<Call> {
-        let (method, uri) = self.call.take()?;
-        Some(Call::new(method, uri))
+        let (method, uri, attempt) = self.call.take()?;
+        Some(Call::new(method, uri).with_attempt(attempt))
     }
 
     /// Its number in the pool, which no other connection of that pool ever has.

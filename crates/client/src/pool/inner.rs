@@ -260,6 +260,7 @@ impl Inner {
     }
 
     fn dial(&self, id: ConnId, destination: Destination) {
+        let destination = destination.with_phases();
         let guard = DialGuard {
             pool: self.this.clone(),
             id: Some(id),

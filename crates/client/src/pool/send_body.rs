@@ -12,7 +12,7 @@ use std::{
 use bartizan_core::{Body, BoxError};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::sync::{Mutex, lock};
 
@@ -56,6 +56,22 @@ impl SendBody {
             outgoing.held = Some(Box::pin(tokio::time::sleep(timeout)));
         }
         upload
+    }
+
+    /// Has the time noted when the last of it is sent.
+    pub(super) fn watch(&mut self) {
+        // An empty one is sent at some time, too.
+        let outgoing = self.0.get_or_insert_with(|| {
+            Box::new(Outgoing {
+                body: Body::empty(),
+                upload: None,
+                held: None,
+            })
+        });
+        let upload = outgoing
+            .upload
+            .get_or_insert_with(|| Arc::new(Upload::new(false)));
+        lock(&upload.state).is_timed = true;
     }
 
     pub(super) fn upload(&self) -> Option<&Arc<Upload>> {
@@ -151,6 +167,9 @@ struct State {
     gate: Gate,
     frames: u64,
     is_over: bool,
+    is_timed: bool,
+    /// When it was over, if somebody wants to know.
+    over_at: Option<Instant>,
     error: Option<BoxError>,
     /// The task that sends the body.
     sender: Option<Waker>,
@@ -176,6 +195,8 @@ impl Upload {
                 gate: if is_held { Gate::Held } else { Gate::Open },
                 frames: 0,
                 is_over: false,
+                is_timed: false,
+                over_at: None,
                 error: None,
                 sender: None,
                 waiter: None,
@@ -207,6 +228,7 @@ impl Upload {
     fn over(&self) {
         let mut state = lock(&self.state);
         state.is_over = true;
+        state.over_at = state.is_timed.then(Instant::now);
         let (waiter, sender) = (state.waiter.take(), state.sender.take());
         drop(state);
         drop(sender);
@@ -250,6 +272,11 @@ impl Upload {
 
     pub(super) fn is_over(&self) -> bool {
         lock(&self.state).is_over
+    }
+
+    /// When the last of it was sent, if that is noted.
+    pub(super) fn over_at(&self) -> Option<Instant> {
+        lock(&self.state).over_at
     }
 
     /// Why the body failed, if it did. Once.

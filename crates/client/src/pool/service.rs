@@ -189,7 +189,9 @@ impl PoolFuture {
     }
 
     pub(super) fn failed<B>(request: &Request<B>, error: Error) -> Self {
-        let error = error.with_call(Some(Call::of(request)));
+        let call = Call::of(request);
+        let attempt = call.attempt.unwrap_or_default();
+        let error = error.with_call(Some(call.with_attempt(attempt)));
         Self(State::Failed(Some(error)))
     }
 }
