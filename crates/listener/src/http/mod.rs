@@ -10,6 +10,7 @@ mod request_body;
 mod settings;
 mod speak;
 mod streams;
+mod timer;
 mod vigil;
 
 use std::time::Duration;
