@@ -3,6 +3,11 @@
 //! It asks both for every request. Here that costs next to nothing: the clock is read once in each poll of a connection, and a timer that is
 //! set is left alone until it rings.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "hyper's traits name std's `Instant`; what it is made of is tokio's"
+)]
+
 use std::{
     cell::Cell,
     future::Future,
