@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bartizan_core::{Body, BoxError, Rejection, find, problem};
+use bartizan_core::{Body, BoxError, find, problem};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER},
@@ -20,9 +20,11 @@ use tower_service::Service;
 
 use crate::{
     body::{TrackedBody, has_content, is_tunnel},
+    extract::ExtractError,
     http::{Guarded, HttpSettings, Refusal, RequestBodyError, check, hand_over, is_over_limit},
     in_flight::InFlight,
     place::Place,
+    reply,
 };
 
 /// The service as hyper sees it, on one connection.
@@ -257,15 +259,15 @@ fn answer_to(error: &(dyn std::error::Error + 'static), version: Version) -> Res
         };
         return refuse(status, detail, version);
     }
-    if find::<hyper::Error>(error).is_some_and(is_of_the_peer) {
-        tracing::debug!(error, "the request broke off");
+    let is_the_peers = find::<hyper::Error>(error).is_some_and(is_of_the_peer)
+        || find::<ExtractError>(error).is_some();
+    if is_the_peers {
+        tracing::debug!(error, "the request broke off, or is not what it should be");
     } else {
         tracing::error!(error, "the service failed");
     }
-    match find::<Rejection>(error) {
-        Some(rejection) => rejection.to_response(),
-        None => problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed"),
-    }
+    reply::of_error(error)
+        .unwrap_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed"))
 }
 
 fn is_of_the_peer(error: &hyper::Error) -> bool {

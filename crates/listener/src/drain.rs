@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -38,6 +39,8 @@ pub struct Drained {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Phase {
     Serving,
+    /// All is served as before, but whoever asks is told to send requests elsewhere.
+    Leaving,
     Draining,
     Cut,
     Ended,
@@ -57,6 +60,8 @@ pub(crate) struct Drain {
 #[derive(Debug)]
 struct State {
     accepting: bool,
+    /// How long it is leaving before it drains.
+    delay: Duration,
     connections: HashMap<ConnectionId, Arc<Activity>>,
 }
 
@@ -65,6 +70,7 @@ impl Drain {
         Arc::new(Self {
             state: Mutex::new(State {
                 accepting: true,
+                delay: Duration::ZERO,
                 connections: HashMap::new(),
             }),
             phase: watch::Sender::new(Phase::Serving),
@@ -83,6 +89,25 @@ impl Drain {
         let mut phases = self.phase.subscribe();
         let reached = phases.wait_for(|now| *now >= phase).await;
         reached.expect("the sender is in `self`");
+    }
+
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
+    /// Asks whoever routes requests to send no more of them. Without a delay, it is the drain that begins.
+    pub(crate) fn leave(&self) {
+        let state = self.lock();
+        let to = match state.delay {
+            Duration::ZERO => Phase::Draining,
+            _ => Phase::Leaving,
+        };
+        self.advance(&state, to);
+    }
+
+    /// How long it is to be leaving.
+    pub(crate) fn delay(&self) -> Duration {
+        self.lock().delay
     }
 
     /// Asks every connection to finish what it has, and the accept loop to stop.
@@ -169,7 +194,8 @@ impl Drain {
             }
             later
         });
-        if advanced {
+        // Before that, nothing is asked of connections.
+        if advanced && to >= Phase::Draining {
             for activity in state.connections.values() {
                 activity.ask(to);
             }
@@ -340,6 +366,21 @@ pub(crate) mod tests {
         assert!(admit(&drain).activity().is_draining());
         drain.cut();
         assert!(admit(&drain).activity().is_cut());
+    }
+
+    #[test]
+    fn with_a_delay_nobody_is_asked_to_finish_at_once() {
+        let drain = Drain::new();
+        drain.set_delay(Duration::from_secs(5));
+        let connection = admit(&drain);
+        drain.leave();
+        drain.leave();
+        assert_eq!(drain.phase(), Phase::Leaving);
+        assert!(!connection.activity().is_draining());
+        finish(InFlight::new(&connection));
+        assert_eq!(drain.counts(), Drained::default());
+        drain.cut();
+        assert!(connection.activity().is_cut());
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! The future of a layer that answers by itself, or lets the call through and adds headers to its response.
 
 use std::{
+    error::Error,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use bartizan_core::{Rejection, find};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header::VARY};
 use pin_project_lite::pin_project;
+
+use crate::extract::ExtractError;
 
 pin_project! {
     /// The response of the inner service, or the layer's own.
@@ -78,6 +83,16 @@ where
     }
 }
 
+/// The response that an error brings with it: what the client is to be told of a refusal, or of its request. `None` for a failure,
+/// which is nobody's business.
+pub(crate) fn of_error<RB: From<Bytes>>(error: &(dyn Error + 'static)) -> Option<Response<RB>> {
+    // What could not be read may have been refused by a layer further out, and has said already what that means.
+    if let Some(unread) = find::<ExtractError>(error) {
+        return Some(unread.clone().into_response());
+    }
+    find::<Rejection>(error).map(Rejection::to_response)
+}
+
 /// Sets headers, of which each name has one value; those of `Vary` are added where they are missing.
 pub(crate) fn set_headers(into: &mut HeaderMap, headers: HeaderMap) {
     let mut last = None;
@@ -125,7 +140,22 @@ pub(crate) fn add_vary(headers: &mut HeaderMap, field: &HeaderValue) {
 
 #[cfg(test)]
 mod tests {
+    use bartizan_core::RejectionKind;
+
     use super::*;
+
+    #[test]
+    fn errors_have_the_response_of_the_one_who_knows_most() {
+        let refused = || Rejection::new(RejectionKind::TimedOut, "test");
+        let unread = ExtractError::reading(refused().into());
+        let status = |error: &(dyn Error + 'static)| {
+            of_error::<Bytes>(error).map(|response| response.status().as_u16())
+        };
+        assert_eq!(status(&unread), Some(408));
+        assert_eq!(status(&refused()), Some(504));
+        assert_eq!(status(&std::io::Error::other(refused())), Some(504));
+        assert_eq!(status(&std::io::Error::other("secret")), None);
+    }
 
     #[test]
     fn vary_is_added_once_and_never_to_a_star() {

@@ -112,8 +112,8 @@ where
     let drain = &owner.0;
     let observer = server.observer.clone();
 
-    // ## Serving => Draining
-    accept_all(sources, drain, server).await;
+    // ## Serving => Leaving => Draining
+    tokio::join!(accept_all(sources, drain, server), depart(drain));
     drain.close();
     let in_flight = drain.in_flight();
     tracing::info!(in_flight, timeout = ?drain_timeout, "draining");
@@ -140,6 +140,18 @@ where
         observer.drained(counts);
     }
     counts
+}
+
+/// Waits until the listener is asked to stop, and then for as long as whoever routes requests here may need to notice, or until somebody
+/// is in a hurry. Then the drain begins.
+async fn depart(drain: &Drain) {
+    drain.reached(Phase::Leaving).await;
+    if drain.phase() == Phase::Leaving {
+        let delay = drain.delay();
+        tracing::info!(?delay, "shutting down: not ready, and still serving");
+        let _ = time::timeout(delay, drain.reached(Phase::Draining)).await;
+    }
+    drain.begin();
 }
 
 /// Accepts from every source until the drain begins. Then they are closed, and further connects refused.

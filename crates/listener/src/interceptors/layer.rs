@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bartizan_core::{Body, BoxError, Rejection, find, problem};
+use bartizan_core::{Body, BoxError, problem};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
@@ -20,6 +20,7 @@ use super::{
     Failed, Flow, RequestContext,
     chain::{BoxFuture, Chain, Interceptor, Inward, Outward, Running},
 };
+use crate::reply;
 
 /// Runs interceptors before and after a service. See the [module](super).
 pub struct InterceptorsLayer<B = Body, RB = Body> {
@@ -188,8 +189,8 @@ where
 /// What is answered where nobody took an error.
 fn unhandled<RB: From<Bytes>>(error: &BoxError) -> Response<RB> {
     let error = &**error as &(dyn std::error::Error + 'static);
-    if let Some(rejection) = find::<Rejection>(error) {
-        return rejection.to_response();
+    if let Some(response) = reply::of_error(error) {
+        return response;
     }
     tracing::error!(error, "an interceptor failed, and none took its error");
     problem(

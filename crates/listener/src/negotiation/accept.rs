@@ -78,7 +78,7 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
 fn weighted(element: &str) -> Option<(Parts<'_>, u16)> {
     let mut parts = parts(element)?;
     let weight = match parts.parameters.take_weight() {
-        Some(value) => thousandths(&value.to_text()?)?,
+        Some(value) => thousandths(&value.text())?,
         None => 1000,
     };
     Some((parts, weight))

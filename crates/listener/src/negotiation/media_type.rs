@@ -64,24 +64,33 @@ pub(crate) fn quoted_len(text: &str) -> Option<usize> {
 pub(crate) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
-    /// Its bytes, without quotes and backslashes.
-    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + 'a {
-        let quoted = self.0.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        let is_quoted = quoted.is_some();
-        let mut bytes = quoted.unwrap_or(self.0).bytes();
-        std::iter::from_fn(move || match bytes.next()? {
-            b'\\' if is_quoted => bytes.next(),
-            byte => Some(byte),
-        })
+    /// The value, without quotes and backslashes.
+    pub(crate) fn text(self) -> Cow<'a, str> {
+        self.without_escapes_of(|_| true)
     }
 
-    pub(crate) fn to_text(self) -> Option<Cow<'a, str>> {
-        if !self.0.starts_with('"') {
-            return Some(Cow::Borrowed(self.0));
+    /// The same of a file's name. A backslash escapes a quote or another backslash, and is itself everywhere else: that is what senders
+    /// of `C:\dir\file` do.
+    #[cfg(feature = "multipart")]
+    pub(crate) fn file_name(self) -> Cow<'a, str> {
+        self.without_escapes_of(|c| matches!(c, '"' | '\\'))
+    }
+
+    fn without_escapes_of(self, is_escaped: fn(char) -> bool) -> Cow<'a, str> {
+        let quoted = self.0.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+        match quoted {
+            Some(inside) if inside.contains('\\') => {
+                let mut chars = inside.chars().peekable();
+                std::iter::from_fn(|| match chars.next()? {
+                    '\\' => chars.next_if(|c| is_escaped(*c)).or(Some('\\')),
+                    c => Some(c),
+                })
+                .collect::<String>()
+                .into()
+            }
+            Some(inside) => inside.into(),
+            None => self.0.into(),
         }
-        String::from_utf8(self.bytes().collect())
-            .ok()
-            .map(Cow::Owned)
     }
 }
 
@@ -105,6 +114,43 @@ pub(crate) fn parameter(text: &str) -> Option<((&str, Value<'_>), &str)> {
 /// The parameters of `; a=b; c="d"`, up to the first thing that is none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameters<'a>(&'a str);
+
+/// There are two of one name: which of them counts is not said anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Twice;
+
+impl<'a> Parameters<'a> {
+    /// `None` if there is anything but parameters, or more of them than anybody has.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let all = Self(text);
+        let mut rest = all;
+        let count = rest.by_ref().take(MAX_PARAMETERS + 1).count();
+        // What the iterator stopped at is no parameter.
+        (count <= MAX_PARAMETERS && trim(rest.0).is_empty()).then_some(all)
+    }
+
+    /// Takes the weight off, and what follows it, which belonged to `Accept` and not to the type (RFC 7231 section 5.3.2).
+    pub(crate) fn take_weight(&mut self) -> Option<Value<'a>> {
+        let mut rest = *self;
+        loop {
+            let before = rest.0.len();
+            let (name, value) = rest.next()?;
+            if name.eq_ignore_ascii_case("q") {
+                self.0 = &self.0[..self.0.len() - before];
+                return Some(value);
+            }
+        }
+    }
+
+    /// The value of the one parameter of that name.
+    pub(crate) fn only(self, wanted: &str) -> Result<Option<Value<'a>>, Twice> {
+        let mut values = self.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        match (values.next(), values.next()) {
+            (found, None) => Ok(found.map(|(_, value)| value)),
+            _ => Err(Twice),
+        }
+    }
+}
 
 impl<'a> Iterator for Parameters<'a> {
     type Item = (&'a str, Value<'a>);
@@ -172,36 +218,22 @@ pub(crate) fn parts(text: &str) -> Option<Parts<'_>> {
     if !is_token(main) || !is_token(sub) || (main == "*" && sub != "*") {
         return None;
     }
-    let parameters = Parameters(parameters);
-    let mut rest = parameters;
-    let count = rest.by_ref().take(MAX_PARAMETERS + 1).count();
-    // What the iterator stopped at is no parameter.
-    (count <= MAX_PARAMETERS && trim(rest.0).is_empty()).then_some(Parts {
+    Some(Parts {
         main,
         sub,
-        parameters,
+        parameters: Parameters::parse(parameters)?,
     })
 }
 
-impl<'a> Parameters<'a> {
-    /// Takes the weight off, and what follows it, which belonged to `Accept` and not to the type (RFC 7231 section 5.3.2).
-    pub(crate) fn take_weight(&mut self) -> Option<Value<'a>> {
-        let mut rest = *self;
-        loop {
-            let before = rest.0.len();
-            let (name, value) = rest.next()?;
-            if name.eq_ignore_ascii_case("q") {
-                self.0 = &self.0[..self.0.len() - before];
-                return Some(value);
-            }
-        }
-    }
-}
-
 impl Parts<'_> {
+    /// Whether it is a type, and no range of types.
+    pub(crate) fn is_type(&self) -> bool {
+        self.main != "*" && self.sub != "*"
+    }
+
     fn has_parameter(&self, name: &str, value: Value<'_>) -> bool {
         self.parameters.into_iter().any(|(own, own_value)| {
-            own.eq_ignore_ascii_case(name) && own_value.bytes().eq(value.bytes())
+            own.eq_ignore_ascii_case(name) && own_value.text() == value.text()
         })
     }
 
@@ -324,7 +356,7 @@ impl MediaType {
     pub fn parameter(&self, name: &str) -> Option<String> {
         let mut parameters = self.parts().parameters;
         let (_, value) = parameters.find(|(own, _)| own.eq_ignore_ascii_case(name))?;
-        value.to_text().map(Cow::into_owned)
+        Some(value.text().into_owned())
     }
 
     pub(crate) fn is_weight(parameters: Parameters<'_>) -> bool {
@@ -339,9 +371,7 @@ impl FromStr for MediaType {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match parts(text) {
-            Some(parts)
-                if parts.main != "*" && parts.sub != "*" && !Self::is_weight(parts.parameters) =>
-            {
+            Some(parts) if parts.is_type() && !Self::is_weight(parts.parameters) => {
                 Ok(Self(Checked::new(text, &parts)))
             }
             _ => Err(ConfigError::new(
@@ -452,6 +482,31 @@ mod tests {
     }
 
     #[test]
+    fn of_two_of_one_name_there_is_no_value() {
+        let only = |text: &'static str| {
+            let found = Parameters::parse(text).expect("parameters").only("a");
+            found.map(|value| value.map(Value::text))
+        };
+        assert_eq!(only(";b=c; A=\"d\\e\""), Ok(Some("de".into())));
+        assert_eq!(only(";b=a"), Ok(None));
+        assert_eq!(only(";a=b;b=c;A=b"), Err(Twice));
+    }
+
+    #[cfg(feature = "multipart")]
+    #[test]
+    fn file_names_may_have_backslashes() {
+        for (written, name) in [
+            (r#""C:\dir\x""#, r"C:\dir\x"),
+            (r#""a\"b\\""#, r#"a"b\"#),
+            (r"a", "a"),
+        ] {
+            let text = format!("a={written}");
+            let ((_, value), _) = parameter(&text).expect("a parameter");
+            assert_eq!(value.file_name(), name);
+        }
+    }
+
+    #[test]
     fn a_weight_is_taken_off_with_what_follows_it() {
         for (text, weight, left) in [
             ("text/html", None, 0),
@@ -462,13 +517,21 @@ mod tests {
             ("text/html;;level=1;;q=1;;", Some("1"), 1),
         ] {
             let mut parts = parts(text).expect("a type");
-            let taken = parts.parameters.take_weight().and_then(Value::to_text);
+            let taken = parts.parameters.take_weight().map(Value::text);
             assert_eq!(taken.as_deref(), weight, "{text}");
             assert_eq!(parts.parameters.count(), left, "{text}");
         }
     }
 
     proptest! {
+        #[test]
+        fn a_quoted_value_comes_back(value in "\\PC{0,20}", other in "[a-z=; ]{0,10}") {
+            let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let text = format!("text/plain; other=\"{other}\"; charset=\"{quoted}\"; x=y");
+            let media_type: MediaType = text.parse().expect("a media type");
+            prop_assert_eq!(media_type.parameter("charset"), Some(value));
+        }
+
         #[test]
         fn a_weight_is_taken_off_anything(text in "[a-z;=\"\\\\ \té]{0,30}") {
             let mut parameters = Parameters(&text);

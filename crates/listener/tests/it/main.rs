@@ -4,6 +4,7 @@ mod accepting;
 mod binding;
 mod configuring;
 mod cutting;
+mod delaying;
 mod draining;
 mod handshaking;
 // `--all-features` has them all.
