@@ -7,9 +7,11 @@ mod frames;
 mod head;
 mod rate;
 mod request_body;
+mod seen;
 mod settings;
 mod speak;
 mod streams;
+mod timer;
 mod vigil;
 
 use std::time::Duration;
@@ -18,10 +20,11 @@ pub(crate) use self::{
     frames::{Budgets, Frames, calm},
     head::{Refusal, check},
     request_body::{Guarded, is_over_limit},
+    seen::Seen,
     settings::capped,
     speak::{Speaker, Speaking},
     streams::{Streams, hand_over, handed_over},
-    vigil::{Bounds, Seen, Sight, Verdict, Watch, Why},
+    vigil::{Bounds, Sight, Verdict, Watch, Why},
 };
 pub use self::{
     frames::{FrameCounts, FrameLimit},
