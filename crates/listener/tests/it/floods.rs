@@ -69,7 +69,7 @@ async fn told(
     wire.ended().await
 }
 
-type Piece = fn(u32) -> Vec<u8>;
+pub(crate) type Piece = fn(u32) -> Vec<u8>;
 
 fn rapid_reset(number: u32) -> Vec<u8> {
     let stream = 2 * number + 1;
@@ -103,7 +103,7 @@ fn empty_data(number: u32) -> Vec<u8> {
     frame(DATA, 0, 1, &[])
 }
 
-const FLOODS: [(&str, Piece); 7] = [
+pub(crate) const FLOODS: [(&str, Piece); 7] = [
     ("rapid reset", rapid_reset),
     ("ping", ping),
     ("settings", settings),
