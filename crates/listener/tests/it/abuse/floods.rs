@@ -13,13 +13,9 @@ use tokio::{
 
 use super::target::{Target, Who};
 use crate::{
-    contenders::NEVER,
     floods::{FLOODS, Piece},
     readme,
-    wire::{
-        CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, WINDOW, field,
-        frame, head, name,
-    },
+    wire::{PING, PREFACE, SETTINGS, frame, name},
 };
 
 /// No flood has to send so much before it is ended.
@@ -37,7 +33,7 @@ struct Flood {
     ended: &'static str,
 }
 
-fn http2(name: &'static str, piece: Piece, ended: &'static str) -> Flood {
+fn http2((name, piece): (&'static str, Piece)) -> Flood {
     let mut first = PREFACE.to_vec();
     first.extend(frame(SETTINGS, 0, 0, &[]));
     first.extend(frame(SETTINGS, 1, 0, &[]));
@@ -45,7 +41,7 @@ fn http2(name: &'static str, piece: Piece, ended: &'static str) -> Flood {
         name,
         first,
         piece,
-        ended,
+        ended: "ENHANCE_YOUR_CALM",
     }
 }
 
@@ -58,70 +54,12 @@ fn http1(name: &'static str, first: &str, piece: Piece, ended: &'static str) -> 
     }
 }
 
-/// Blocks that decode to 2,500 times as much: one long field in the table, and many references to it.
-fn header_bomb(number: u32) -> Vec<u8> {
-    let mut block = head("GET", "/");
-    let mut bomb = field("bomb", &"x".repeat(4000));
-    // With incremental indexing (RFC 7541 section 6.2.1); the first of the dynamic table is 62.
-    bomb[0] = 0x40;
-    block.extend(bomb);
-    block.extend([0x80 | 62; 10_000]);
-    frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &block)
-}
-
-/// Fields of one byte each, which count for 58.
-fn tiny_fields(number: u32) -> Vec<u8> {
-    let mut block = head("GET", "/");
-    block.extend([0x90; 16_000]);
-    frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &block)
-}
-
-/// Streams that the server has to reset (CVE-2025-8671).
-fn made_to_reset(number: u32) -> Vec<u8> {
-    let stream = 2 * number + 1;
-    let mut frames = frame(
-        HEADERS,
-        END_HEADERS | END_STREAM,
-        stream,
-        &head("GET", NEVER),
-    );
-    frames.extend(frame(WINDOW, 0, stream, &0x7fff_ffff_u32.to_be_bytes()));
-    frames
-}
-
-fn continuation(number: u32) -> Vec<u8> {
-    if number == 0 {
-        return frame(HEADERS, END_STREAM, 1, &head("GET", "/"));
-    }
-    frame(CONTINUATION, 0, 1, &field("x", &format!("{number:0>200}")))
-}
-
-fn empty_continuation(number: u32) -> Vec<u8> {
-    if number == 0 {
-        return frame(HEADERS, END_STREAM, 1, &head("GET", "/"));
-    }
-    frame(CONTINUATION, 0, 1, &[])
-}
-
 fn all() -> Vec<Flood> {
-    const CALM: &str = "ENHANCE_YOUR_CALM";
     let text: Piece = |_| vec![b'x'; 256];
     let lines: Piece = |_| b"x: y\r\n".repeat(40);
     let chunked = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
-    let mut floods: Vec<Flood> = FLOODS
-        .into_iter()
-        .map(|(name, piece)| http2(name, piece, CALM))
-        .collect();
+    let mut floods: Vec<Flood> = FLOODS.into_iter().map(http2).collect();
     floods.extend([
-        http2("continuation", continuation, CALM),
-        http2("empty continuation", empty_continuation, CALM),
-        http2("header bomb", header_bomb, CALM),
-        http2("fields of a byte", tiny_fields, CALM),
-        http2(
-            "resets that the server is made to send",
-            made_to_reset,
-            CALM,
-        ),
         http1("a target without end", "GET /", text, "431"),
         http1("a field without end", "GET / HTTP/1.1\r\nx: ", text, "431"),
         http1("fields without end", "GET / HTTP/1.1\r\n", lines, "431"),

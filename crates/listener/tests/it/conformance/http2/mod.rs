@@ -1,5 +1,6 @@
 //! HTTP/2 (RFC 9113) with HPACK (RFC 7541), by frames.
 
+mod bodies;
 mod framing;
 mod hpack;
 mod kinds;
@@ -252,6 +253,7 @@ async fn each_case_is_reacted_to_as_allowed() {
         framing::cases(),
         streams::cases(),
         kinds::cases(),
+        bodies::cases(),
         messages::cases(),
         hpack::cases(),
     ]
