@@ -27,10 +27,12 @@ impl Server {
         if contender == "nginx" {
             return nginx();
         }
-        let mut child = Command::new(serve)
-            .arg(contender)
-            .stdout(Stdio::piped())
-            .spawn()?;
+        Self::run(Command::new(serve).arg(contender))
+    }
+
+    /// Starts the program `serve` as this says.
+    pub fn run(serve: &mut Command) -> io::Result<Self> {
+        let mut child = serve.stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().expect("it is piped");
         let read = BufReader::new(stdout).read_line(&mut line);
@@ -51,6 +53,13 @@ impl Server {
         })
     }
 
+    /// Asks it to end, and waits until it has: what watches it gets to say what it saw.
+    pub fn stop(mut self) -> io::Result<()> {
+        let id = self.child.id().to_string();
+        Command::new("kill").arg(id).status()?;
+        self.child.wait().map(drop)
+    }
+
     /// What its threads have spent of the CPU, in user space and in the kernel.
     pub fn cpu(&self) -> io::Result<Duration> {
         let mut sum = 0;
@@ -62,15 +71,20 @@ impl Server {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Its memory that is neither shared with other programs nor given back, in bytes.
+    /// Its [`memory`].
     pub fn memory(&self) -> io::Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        text.lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"))
-            .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
-            .map(|kib| kib << 10)
-            .ok_or_else(|| io::Error::other("no RssAnon in its status"))
+        memory(&self.child.id().to_string())
     }
+}
+
+/// The memory of a process, by its number or `self`, that is neither shared with other programs nor given back, in bytes.
+pub fn memory(process: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .map(|kib| kib << 10)
+        .ok_or_else(|| io::Error::other("no RssAnon in its status"))
 }
 
 impl Drop for Server {

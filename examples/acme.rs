@@ -1,7 +1,7 @@
 //! A listener that gets its certificate by itself, and renews it.
 //!
-//! `cargo run --example acme -- DIRECTORY FOLDER NAME` serves on port 443, with the platform's roots to know the CA by. Without arguments
-//! it asks a CA that is not there, shows what happens then, and ends.
+//! `cargo run --example acme -- DIRECTORY FOLDER NAME` serves on port 443 of all addresses, with the platform's roots to know the CA by.
+//! Without arguments it asks a CA that is not there, shows what happens then, and ends.
 
 #![allow(clippy::print_stdout, reason = "a program, not a library")]
 
@@ -22,10 +22,12 @@ async fn main() -> Result<(), BoxError> {
     let args = std::env::args().skip(1).collect::<Vec<_>>();
     let temporary = std::env::temp_dir().join(format!("bartizan-acme-{}", std::process::id()));
     let provider = Provider::aws_lc();
-    let (directory, folder, name, port, trust) = match args.as_slice() {
+    let (directory, folder, name, addr, trust) = match args.as_slice() {
         [directory, folder, name] => {
             let trust = TrustAnchors::platform()?;
-            (directory.clone(), folder.into(), name.clone(), 443, trust)
+            // The CA comes from outside: every address, of IPv4 as well.
+            let addr = "[::]:443";
+            (directory.clone(), folder.into(), name.clone(), addr, trust)
         }
         [] => {
             std::fs::create_dir(&temporary)?;
@@ -38,7 +40,7 @@ async fn main() -> Result<(), BoxError> {
                 directory,
                 temporary.clone(),
                 "shop.test".to_owned(),
-                0,
+                "127.0.0.1:0",
                 trust,
             )
         }
@@ -58,12 +60,12 @@ async fn main() -> Result<(), BoxError> {
     // Without an identity: it answers the CA's challenges, and everybody else when there is a certificate.
     let acceptor = TlsAcceptor::try_new(ListenerTls::new(provider).acme(acme.challenges()))?;
     let certificates = acceptor.handle();
-    let listener = Listener::bind(("127.0.0.1", port)).await?.tls(
-        acceptor,
-        |stream: &TlsStream<Metered<Stream>>, info| {
-            info.set_tls(stream.tls_info().alpn());
-        },
-    );
+    let listener =
+        Listener::bind(addr)
+            .await?
+            .tls(acceptor, |stream: &TlsStream<Metered<Stream>>, info| {
+                info.set_tls(stream.tls_info().alpn());
+            });
     // ANCHOR_END: listener
     let stop = listener.handle();
     let app = Router::new().route("/", get(|| async { "hello" }));

@@ -3,84 +3,23 @@
 
 #![allow(clippy::print_stdout, reason = "a program, not a library")]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{Router, http::StatusCode, routing::get};
 use bartizan::{
     client::{RequestExt, ResponseExt, Transport},
     core::BoxError,
-    listener::{Listener, ShutdownHandle},
+    listener::{Listener, Readiness},
 };
-use tokio::{sync::mpsc, time::sleep};
-
-// ANCHOR: signals
-/// Each SIGTERM and each Ctrl-C, from now on.
-#[cfg(unix)]
-fn signals() -> std::io::Result<mpsc::Receiver<()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let (sender, signals) = mpsc::channel(2);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            // More than two make no difference.
-            let _ = sender.try_send(());
-        }
-    });
-    Ok(signals)
-}
-// ANCHOR_END: signals
-
-// ANCHOR: shutdown
-/// The order in which a pod goes.
-async fn shut_down(
-    mut signals: mpsc::Receiver<()>,
-    ready: Arc<AtomicBool>,
-    still_sent: Duration,
-    handle: ShutdownHandle,
-) {
-    signals.recv().await;
-    // Requests are welcome still: who routes them here does not know yet.
-    ready.store(false, Relaxed);
-    println!("not ready");
-    tokio::select! {
-        () = sleep(still_sent) => {}
-        // Somebody is in a hurry.
-        _ = signals.recv() => handle.cut(),
-    }
-    handle.shutdown();
-    println!("draining");
-    signals.recv().await;
-    handle.cut();
-}
-// ANCHOR_END: shutdown
+use tokio::time::sleep;
 
 // ANCHOR: probes
 /// On a port of its own, which answers for as long as the process lives.
-fn probes(ready: Arc<AtomicBool>) -> Router {
-    async fn readyz(State(ready): State<Arc<AtomicBool>>) -> StatusCode {
-        if ready.load(Relaxed) {
-            StatusCode::NO_CONTENT
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-    }
+fn probes(readiness: Readiness) -> Router {
     Router::new()
         // A pod that drains is alive: who is not gets killed.
         .route("/livez", get(|| async { StatusCode::NO_CONTENT }))
-        .route("/readyz", get(readyz))
-        .with_state(ready)
+        .route_service("/readyz", readiness)
 }
 // ANCHOR_END: probes
 
@@ -88,7 +27,7 @@ fn app() -> Router {
     Router::new().route("/", get(|| async { "hello" })).route(
         "/slow",
         get(|| async {
-            sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(3)).await;
             "slow, and whole"
         }),
     )
@@ -103,33 +42,36 @@ fn main() {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     // ANCHOR: serve
-    // Before anything is served, so that no signal is lost.
-    let signals = signals()?;
-    let ready = Arc::new(AtomicBool::new(true));
+    let listener = Listener::bind("127.0.0.1:0")
+        .await?
+        // Who routes requests here does not know yet. 5 to 10 s; less here, so that nobody waits for it.
+        .drain_delay(Duration::from_secs(2))
+        // Together they are less than `terminationGracePeriodSeconds`, which is 30 s unless told otherwise.
+        .drain_timeout(Duration::from_secs(20))
+        .shutdown_on_signals();
+    let url = format!("http://{}", listener.local_addr());
+    let handle = listener.handle();
+    let serving = tokio::spawn(listener.serve(app()));
 
     let probe_listener = Listener::bind("127.0.0.1:0").await?;
     let probe_url = format!("http://{}", probe_listener.local_addr());
     let probe_handle = probe_listener.handle();
-    let probing = tokio::spawn(probe_listener.serve(probes(ready.clone())));
-
-    let listener = Listener::bind("127.0.0.1:0")
-        .await?
-        // With `still_sent` it is less than `terminationGracePeriodSeconds`, which is 30 s unless told otherwise.
-        .drain_timeout(Duration::from_secs(20));
-    let url = format!("http://{}", listener.local_addr());
-    let still_sent = Duration::from_millis(500);
-    tokio::spawn(shut_down(signals, ready, still_sent, listener.handle()));
-    let handle = listener.handle();
-    let serving = tokio::spawn(listener.serve(app()));
+    let probing = tokio::spawn(probe_listener.serve(probes(handle.readiness())));
     // ANCHOR_END: serve
 
     let client = Transport::new();
-    let status = client
-        .get(format!("{probe_url}/readyz"))
+    let probe = async |path: &str| {
+        let response = client.get(format!("{probe_url}{path}")).send().await?;
+        Ok::<_, BoxError>(response.status())
+    };
+    // Once somebody has been served, signals are heeded.
+    client
+        .get(format!("{url}/"))
         .send()
         .await?
-        .status();
-    println!("/readyz: {status}");
+        .discard()
+        .await?;
+    println!("/readyz: {}", probe("/readyz").await?);
 
     // What Kubernetes does.
     let process = std::process::id().to_string();
@@ -137,21 +79,14 @@ async fn main() -> Result<(), BoxError> {
     if !kill.args(["-TERM", &process]).status()?.success() {
         return Err("kill failed".into());
     }
-    while client
-        .get(format!("{probe_url}/readyz"))
-        .send()
-        .await?
-        .status()
-        != 503
-    {}
+    while probe("/readyz").await? != 503 {}
     println!("/readyz: 503 Service Unavailable");
 
     // Somebody who does not know yet, on a connection of their own.
     let late = Transport::new();
     let text = late.get(format!("{url}/")).send().await?.text().await?;
     println!("a late request: {text}");
-    let slow = late.get(format!("{url}/slow"));
-    let slow = tokio::spawn(slow.send());
+    let slow = tokio::spawn(late.get(format!("{url}/slow")).send());
     handle.draining().await;
     let text = slow.await??.text().await?;
     println!("a request in flight: {text}");
@@ -162,12 +97,7 @@ async fn main() -> Result<(), BoxError> {
         "{} finished in the drain, {} were cut",
         drained.drained, drained.cut
     );
-    let status = client
-        .get(format!("{probe_url}/livez"))
-        .send()
-        .await?
-        .status();
-    println!("/livez: {status}");
+    println!("/livez: {}", probe("/livez").await?);
     // Last, when nobody is left to ask.
     probe_handle.shutdown();
     probing.await?;

@@ -12,7 +12,7 @@ use axum::{
 };
 use bartizan::{
     client::{
-        Client, Jar, RequestExt, Transport,
+        Client, Jar, RequestExt, ResponseExt, Transport,
         connect::ConnectOptions,
         proxy::{Proxies, Proxy},
         stack,
@@ -136,8 +136,10 @@ fn proxy(name: &'static str, origin: &str) -> Router {
         let uri: Uri = origin.parse().map_err(|_| StatusCode::BAD_GATEWAY)?;
         // Leaves out what was for this hop alone: the credentials too.
         let response = client.forward(uri, request).send().await;
+        // And that of the way back.
         let mut response = response
             .map_err(|_| StatusCode::BAD_GATEWAY)?
+            .end_to_end()
             .map(Body::new);
         let via = http::HeaderValue::from_static(name);
         response.headers_mut().insert(header::VIA, via);

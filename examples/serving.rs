@@ -29,10 +29,10 @@ fn app() -> Router {
                 .layer(RequestIdLayer::new())
                 // Here stands what logs and measures: it sees every answer, those of the layers below too.
                 //
+                // Above whatever may panic: the handlers, and the layers below.
+                .layer(CatchPanicLayer::new())
                 // Above what makes tags, because it changes the bytes.
                 .layer(compression::responses())
-                // Above whatever may panic, which is the handlers and what is near them.
-                .layer(CatchPanicLayer::new())
                 // 304 where the client has it already.
                 .layer(ConditionalLayer::new().hash_up_to(64 << 10))
                 // Innermost: what the handler may take. An axum service cannot fail, so it becomes a response.
@@ -101,8 +101,8 @@ async fn main() -> Result<(), BoxError> {
     // ANCHOR: stats
     let stats = handle.stats();
     println!(
-        "{} requests on {} connections",
-        stats.requests, stats.accepted
+        "{} requests, {} connections refused",
+        stats.requests, stats.refused
     );
     // ANCHOR_END: stats
 

@@ -6,16 +6,26 @@
 //! (ECDSA P-256), TLS 1.3, `TLS_AES_128_GCM_SHA256` and X25519, which the client insists on, and sends two tickets. nginx reads and answers
 //! HTTP as well; the others read some bytes and write some.
 //!
+//! `cargo bench --bench tls -- count SERVER HANDSHAKES` makes so many handshakes with one of them, for callgrind, which counts what is
+//! within `serving` alone and so the server's instructions without the client's:
+//!
+//! ```sh
+//! valgrind --tool=callgrind --toggle-collect='*serving*' --callgrind-out-file=/dev/null target/release/deps/tls-… count ours 100
+//! ```
+//!
 //! Without `nginx` or `openssl` on the machine the rows that need them are left out.
 
 use std::{
     error::Error,
     fs,
+    future::poll_fn,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
+    pin::{Pin, pin},
     process::{Child, Command, Stdio},
     sync::{Arc, mpsc},
+    task::{Context, Poll},
     thread,
     time::{Duration, Instant},
 };
@@ -52,6 +62,13 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> Result<()> {
     let pki = Pki::new()?;
+    let args = std::env::args().collect::<Vec<_>>();
+    if let Some(at) = args.iter().position(|arg| arg == "count") {
+        let [name, handshakes] = &args[at + 1..] else {
+            return Err("count SERVER HANDSHAKES".into());
+        };
+        return count(&pki, name, handshakes.parse()?);
+    }
     let bare = Contender::bare("bare tokio-rustls", &pki, None)?;
     let limited = Contender::bare(
         "bare tokio-rustls, with a timeout",
@@ -119,6 +136,42 @@ fn main() -> Result<()> {
         compare(kind, &mutual, &pki, resumes, true)?;
     }
     Ok(())
+}
+
+/// Handshakes with one server. Of those that are resumed, the first is full.
+fn count(pki: &Pki, name: &str, handshakes: u32) -> Result<()> {
+    let (kind, resumes) = match name.split_once('-') {
+        Some((kind, "resumed")) => (kind, true),
+        _ => (name, false),
+    };
+    let known = |settings: ListenerTls| settings.client_auth(ClientAuth::Required(pki.anchors()));
+    let (contender, mutual) = match kind {
+        "bare" => (Contender::bare("bare", pki, None)?, false),
+        "limited" => {
+            let limit = Some(Duration::from_secs(10));
+            (Contender::bare("limited", pki, limit)?, false)
+        }
+        "ours" => (Contender::ours("ours", pki, |settings| settings)?, false),
+        "mutual" => (Contender::ours("mutual", pki, known)?, true),
+        "checked" => {
+            let engine = Revocation::of_clients(&Provider::aws_lc()).methods([Method::Crl]);
+            let engine = engine.fetcher(answering(pki.list(0)?)).build()?;
+            let checked = |settings| known(settings).revocation(engine);
+            (Contender::ours("checked", pki, checked)?, true)
+        }
+        _ => return Err("bare, limited, ours, mutual or checked, and -resumed".into()),
+    };
+    let client = pki.client(resumes, mutual)?;
+    for _ in 0..handshakes {
+        shake(contender.addr, &client)?;
+    }
+    Ok(())
+}
+
+/// All that a server does. Not inlined: callgrind knows it by its name.
+#[inline(never)]
+fn serving(server: Pin<&mut dyn Future<Output = ()>>, cx: &mut Context<'_>) -> Poll<()> {
+    server.poll(cx)
 }
 
 /// A fetcher that always has this.
@@ -287,7 +340,7 @@ impl Contender {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
-            runtime.expect("a runtime").block_on(async {
+            let server = async {
                 let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
                 let thread = fs::read_link("/proc/thread-self").expect("Linux");
                 let addr = socket.local_addr().expect("an address");
@@ -305,7 +358,11 @@ impl Contender {
                         Err(error) => eprintln!("{name}: {error}"),
                     }
                 }
-            });
+            };
+            let mut server = pin!(server);
+            runtime
+                .expect("a runtime")
+                .block_on(poll_fn(|cx| serving(server.as_mut(), cx)));
         });
         let (addr, thread) = start.recv()?;
         Ok(Self {

@@ -7,3 +7,4 @@ mod proxy;
 mod retry;
 mod stack;
 mod time;
+mod tls;

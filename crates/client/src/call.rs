@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bartizan_core::Attempt;
 use http::{Extensions, Method, Request, Uri, uri::Parts};
 
 use crate::{call_timeout::Deadline, pool::ConnectionInfo, response::Times};
@@ -12,6 +13,8 @@ use crate::{call_timeout::Deadline, pool::ConnectionInfo, response::Times};
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
+    /// As far as it is known.
+    pub(crate) attempt: Option<Attempt>,
     pub(crate) times: Option<Times>,
     pub(crate) deadline: Option<Deadline>,
 }
@@ -21,6 +24,7 @@ impl Call {
         Self {
             method,
             uri,
+            attempt: None,
             times: None,
             deadline: None,
         }
@@ -28,7 +32,15 @@ impl Call {
 
     /// Copies no text: a URI is shared bytes.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        Self::new(request.method().clone(), request.uri().clone())
+        Self {
+            attempt: request.extensions().get().copied(),
+            ..Self::new(request.method().clone(), request.uri().clone())
+        }
+    }
+
+    pub(crate) const fn with_attempt(mut self, attempt: Attempt) -> Self {
+        self.attempt = Some(attempt);
+        self
     }
 
     /// The call that a response answers, as whoever sent it has said, or else the transport.

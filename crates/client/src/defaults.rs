@@ -1,4 +1,4 @@
-//! Headers that each request has unless it says otherwise.
+//! Headers and options that each request has unless it says otherwise.
 //!
 //! # Placement
 //!
@@ -7,7 +7,7 @@
 //!
 //! # State
 //!
-//! One map, shared by all clones and never changed.
+//! The defaults, shared by all clones and never changed.
 //!
 //! # Readiness and cancellation
 //!
@@ -34,7 +34,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Sets headers that a request does not have. See the [module](self) for where it goes.
+use crate::CallOptions;
+
+/// Sets headers and [options](CallOptions) that a request does not have. See the [module](self) for where it goes.
 ///
 /// What is set goes with each request, wherever that leads: a token that is for one host is better kept with that host's client.
 ///
@@ -86,7 +88,13 @@ use tower_service::Service;
 /// ```
 #[derive(Clone, Debug)]
 pub struct DefaultsLayer {
-    headers: Arc<HeaderMap>,
+    defaults: Arc<All>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct All {
+    headers: HeaderMap,
+    options: CallOptions,
 }
 
 impl DefaultsLayer {
@@ -98,10 +106,10 @@ impl DefaultsLayer {
             .header(header::ACCEPT, HeaderValue::from_static("*/*"))
     }
 
-    /// No headers yet.
+    /// No defaults yet.
     pub fn empty() -> Self {
         Self {
-            headers: Arc::default(),
+            defaults: Arc::default(),
         }
     }
 
@@ -109,7 +117,9 @@ impl DefaultsLayer {
     #[must_use]
     pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
         mark(&name, &mut value);
-        Arc::make_mut(&mut self.headers).insert(name, value);
+        Arc::make_mut(&mut self.defaults)
+            .headers
+            .insert(name, value);
         self
     }
 
@@ -133,7 +143,7 @@ impl DefaultsLayer {
     /// Sets headers by default, each in place of the default it had. One that occurs more than once in `headers` is sent as often.
     #[must_use]
     pub fn headers(mut self, headers: HeaderMap) -> Self {
-        let defaults = Arc::make_mut(&mut self.headers);
+        let defaults = &mut Arc::make_mut(&mut self.defaults).headers;
         let mut current = None;
         for (name, mut value) in headers {
             // An iteration names a header once, before the first of its values.
@@ -147,6 +157,39 @@ impl DefaultsLayer {
                 defaults.append(name, value);
             }
         }
+        self
+    }
+
+    /// Sets the options that each request has by default, in place of all that were set before. Of a type that a request has itself, its own
+    /// counts.
+    ///
+    /// A request pays for copying them, so what a layer of the stack or the transport can be told is better told there.
+    ///
+    /// ```
+    /// use bartizan_client::{CallOptions, CallTimeout, DefaultsLayer, RequestExt};
+    /// use bartizan_core::{Body, BoxError};
+    /// use http::{Request, Response};
+    /// use std::time::Duration;
+    /// use tower::{ServiceBuilder, service_fn};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let echo = service_fn(|request: Request<Body>| async move {
+    ///     Ok::<_, BoxError>(Response::new(request.extensions().get().copied()))
+    /// });
+    /// let options = CallOptions::new().with(CallTimeout(Duration::from_secs(5)));
+    /// let client = ServiceBuilder::new().layer(DefaultsLayer::empty().options(options)).service(echo);
+    ///
+    /// let usual: Option<CallTimeout> = client.get("/").send().await?.into_body();
+    /// assert_eq!(usual, Some(CallTimeout(Duration::from_secs(5))));
+    /// let own = client.get("/").extension(CallTimeout(Duration::MAX)).send().await?.into_body();
+    /// assert_eq!(own, Some(CallTimeout(Duration::MAX)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn options(mut self, options: CallOptions) -> Self {
+        Arc::make_mut(&mut self.defaults).options = options;
         self
     }
 }
@@ -177,7 +220,7 @@ impl<S> Layer<S> for DefaultsLayer {
     fn layer(&self, inner: S) -> Self::Service {
         Defaults {
             inner,
-            headers: Arc::clone(&self.headers),
+            defaults: Arc::clone(&self.defaults),
         }
     }
 }
@@ -186,7 +229,7 @@ impl<S> Layer<S> for DefaultsLayer {
 #[derive(Clone, Debug)]
 pub struct Defaults<S> {
     inner: S,
-    headers: Arc<HeaderMap>,
+    defaults: Arc<All>,
 }
 
 impl<S, B> Service<Request<B>> for Defaults<S>
@@ -203,14 +246,16 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let headers = request.headers_mut();
-        for name in self.headers.keys() {
+        let defaults = &*self.defaults;
+        for name in defaults.headers.keys() {
             if headers.contains_key(name) {
                 continue;
             }
-            for value in self.headers.get_all(name) {
+            for value in defaults.headers.get_all(name) {
                 headers.append(name, value.clone());
             }
         }
+        defaults.options.complete(request.extensions_mut());
         self.inner.call(request)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, error, fmt, sync::Arc};
 
-use bartizan_core::{BoxError, Rejection, RejectionKind, find};
+use bartizan_core::{Attempt, BoxError, Rejection, RejectionKind, find};
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, Method, StatusCode, Uri};
 
@@ -372,6 +372,12 @@ impl Error {
     /// The method of the request.
     pub fn method(&self) -> Option<&Method> {
         Some(&self.0.call.as_ref()?.method)
+    }
+
+    /// Which attempt of the call it was, if the call came as far as a transport of ours: the first, unless a layer above has
+    /// [counted](Attempt) more. That a transport sent it again on another connection, because one was stale, is one attempt.
+    pub fn attempt(&self) -> Option<Attempt> {
+        self.ours().0.call.as_ref()?.attempt
     }
 
     /// The connection that it happened on, if there was one.

@@ -84,6 +84,7 @@ mod error;
 pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
+mod kept_headers;
 mod limits;
 #[cfg(feature = "logging")]
 pub mod logging;
@@ -133,7 +134,7 @@ pub use self::{
         LimitedBody, ResponseLimits, ResponseLimitsFuture, ResponseLimitsLayer,
         ResponseLimitsService,
     },
-    pool::{ConnectionInfo, Pool, ResponseBody},
+    pool::{ConnectionInfo, Pool, RecordTimings, ResponseBody, Timings},
     progress::{Progress, ProgressBody},
     request::{CallOptions, IntoUri, RequestBuilder, RequestExt},
     response::{BodyLimit, DataStream, HeadersExt, Lines, ResponseExt, Times},

@@ -276,11 +276,9 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let limits = request.extensions().get().copied().unwrap_or(self.limits);
-        let call = Call::of(&request);
         ResponseLimitsFuture {
             inner: self.inner.call(request),
             limits,
-            call,
         }
     }
 }
@@ -293,7 +291,6 @@ pin_project! {
         #[pin]
         inner: F,
         limits: ResponseLimits,
-        call: Call,
     }
 }
 
@@ -307,7 +304,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))
+        let mut response = ready!(this.inner.poll(cx))
             .map_err(|error| Error::of_service(error.into(), Kind::Service))?;
         let limits = *this.limits;
         // A response to `HEAD` has ended, whatever length it tells.
@@ -325,7 +322,8 @@ where
                 length: 0,
                 is_over: false,
             })),
-            Err(error) => Err(error.with_call(Some(this.call.clone()))),
+            // Of the transport, if it is ours; else of whoever sent the request.
+            Err(error) => Err(error.with_call(Call::answered_by(response.extensions_mut()))),
         })
     }
 }

@@ -21,7 +21,8 @@ pub struct Timeouts {
     /// A write to the socket that makes no progress. Default: 30 s. Over HTTP/2 that of the request sent last, as they share a socket.
     pub write: Option<Duration>,
     /// How long a request that [expects](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.1) `100-continue` waits for it before it
-    /// sends its body anyway. Default: 1 s. `None` does not wait, and neither does HTTP/2, over which hyper does not tell.
+    /// sends its body anyway. Default: 1 s. `None` does not wait, and neither does HTTP/2, over which hyper does
+    /// not tell: there the expectation is sent, and the body after it.
     pub expect_continue: Option<Duration>,
     /// From the end of the request to the head of the response. Default: none, as only the caller knows how long an answer may take.
     pub first_byte: Option<Duration>,

@@ -135,6 +135,9 @@ where
 pub type TransportFuture = PoolFuture;
 
 /// Which HTTP is spoken.
+///
+/// HTTP/1.0 is understood, and never sent: whoever serves it answers HTTP/1.1 (RFC 9110 section 2.5), and with it there would be no body
+/// whose length is not known, and no `Host` to count on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Protocol {

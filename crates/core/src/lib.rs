@@ -9,12 +9,13 @@
 //! - [`Completion`] reports that outcome exactly once: at the end of the body, on an error, or when the call is dropped.
 //! - [`Rejection`] is what a layer says when it refuses a call; [`Reject`] decides whether that becomes an error or a response.
 //! - [`problem`] is a response that says what is wrong.
-//! - [`Replay`] copies a request, if it can be sent again.
+//! - [`Replay`] copies a request, if it can be sent again; [`Attempt`] numbers what is sent.
 //! - [`BaseUrl`] is a checked `http://host:port/prefix`; [`StatusSet`] a checked set of status codes; [`ConfigError`] says what
 //!   was wrong with the unchecked ones.
 //! - [`Clock`] is wall time that a test can set. Monotonic time is `tokio::time::Instant`, everywhere.
 //! - [`find`] looks for an error of a type anywhere in a chain of sources.
 
+mod attempt;
 mod base_url;
 mod body;
 mod classify;
@@ -29,6 +30,7 @@ mod replay;
 mod status_set;
 
 pub use self::{
+    attempt::Attempt,
     base_url::BaseUrl,
     body::Body,
     classify::{Classify, ClassifyEnd, End, IntactBody, Outcome, Verdict},

@@ -89,6 +89,7 @@ impl Activity {
         self.retiring.store(true, SeqCst);
     }
 
+    #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(SeqCst)
     }
@@ -97,16 +98,23 @@ impl Activity {
         self.cut.load(SeqCst)
     }
 
+    #[inline]
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(SeqCst)
     }
 
-    /// How many requests there were, this one included.
-    pub(crate) fn request_began(&self) -> u64 {
+    /// Counts a request. Only the connection's task begins them, so that none is lost between load and store.
+    pub(crate) fn request_began(&self) {
         self.requests.fetch_add(1, SeqCst);
         self.answering.store(true, Relaxed);
         self.wake_if_finishing();
-        self.begun.fetch_add(1, Relaxed) + 1
+        self.begun.store(self.begun() + 1, Relaxed);
+    }
+
+    /// How many requests there were.
+    #[inline]
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Relaxed)
     }
 
     pub(crate) fn request_ended(&self, finished: bool) {
@@ -117,31 +125,39 @@ impl Activity {
         self.wake_if_finishing();
     }
 
+    #[inline]
     pub(crate) fn set_writing(&self, writing: bool) {
-        if self.writing.swap(writing, SeqCst) != writing {
+        // Only the transport changes it, and seldom.
+        if self.writing.load(Relaxed) != writing {
+            self.writing.store(writing, SeqCst);
             self.wake_if_finishing();
         }
     }
 
     /// A piece of a response is hyper's now.
+    #[inline]
     pub(crate) fn owe(&self) {
         self.owed.fetch_add(1, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn settle_piece(&self) {
         self.owed.fetch_sub(1, Relaxed);
     }
 
+    #[inline]
     pub(crate) fn add_taken(&self, bytes: usize) {
         self.taken.fetch_add(bytes as u64, Relaxed);
     }
 
     // Only the transport counts these, so that nothing is lost between load and store.
+    #[inline]
     pub(crate) fn add_read(&self, bytes: usize) {
         let read = self.read.load(Relaxed);
         self.read.store(read.wrapping_add(bytes as u64), Relaxed);
     }
 
+    #[inline]
     pub(crate) fn add_written(&self, bytes: usize) {
         let written = self.written.load(Relaxed);
         self.written
@@ -177,6 +193,7 @@ impl Activity {
         self.tunnel.store(true, SeqCst);
     }
 
+    #[inline]
     pub(crate) fn is_tunnel(&self) -> bool {
         self.tunnel.load(SeqCst)
     }
@@ -195,11 +212,12 @@ impl Activity {
         self.is_cut()
     }
 
+    #[inline]
     pub(crate) fn sight(&self) -> Sight {
         let http2 = self.http2.load(Relaxed);
         Sight {
             requests: self.requests(),
-            begun: self.begun.load(Relaxed),
+            begun: self.begun(),
             read: self.read.load(Relaxed),
             // Over HTTP/2, acknowledgements are written, too, and would pass for a response.
             taken: if http2 {
@@ -216,7 +234,7 @@ impl Activity {
         ConnectionStats {
             id,
             is_http2: self.http2.load(Relaxed),
-            requests: self.begun.load(Relaxed),
+            requests: self.begun(),
             in_flight: self.requests(),
             bytes_read: self.read.load(Relaxed),
             bytes_written: self.written.load(Relaxed),

@@ -1,177 +1,241 @@
 //! One request: what the service makes of it, and what the listener says where the service does not.
 
 use std::{
-    future::poll_fn,
-    pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
-use bartizan_core::{Body, BoxError, Rejection, find, problem};
+use bartizan_core::{Body, BoxError, find, problem};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER},
 };
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::time;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::{
     body::{TrackedBody, has_content, is_tunnel},
-    drain::Connection,
-    http::{Guarded, HttpSettings, RequestBodyError, check, hand_over, is_over_limit},
+    extract::ExtractError,
+    http::{Guarded, HttpSettings, Refusal, RequestBodyError, check, hand_over, is_over_limit},
     in_flight::InFlight,
+    place::Place,
+    reply,
 };
 
-/// What the requests of one connection share.
+/// The service as hyper sees it, on one connection.
 #[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) settings: Arc<HttpSettings>,
-    pub(crate) connection: Arc<Connection>,
-    /// The request that HTTP/1.1 was given up for.
-    tunnel: Mutex<Option<InFlight>>,
-}
-
-impl Place {
-    pub(crate) const fn new(settings: Arc<HttpSettings>, connection: Arc<Connection>) -> Self {
-        Self {
-            settings,
-            connection,
-            tunnel: Mutex::new(None),
-        }
-    }
-
-    pub(crate) fn take_tunnel(&self) -> Option<InFlight> {
-        let tunnel = self.tunnel.lock();
-        tunnel.unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Notes that with this response the connection, or the stream, is no longer HTTP's.
-    fn becomes_tunnel(&self, request: InFlight, version: Version) {
-        if version == Version::HTTP_2 {
-            hand_over(request);
-        } else {
-            self.connection.activity().set_tunnel();
-            let mut tunnel = self.tunnel.lock().unwrap_or_else(PoisonError::into_inner);
-            *tunnel = Some(request);
-        }
-    }
-}
-
-pub(crate) async fn respond<S, RB>(
+pub(crate) struct Requests<S> {
     service: S,
-    mut request: Request<Incoming>,
-    in_flight: InFlight,
     place: Arc<Place>,
-) -> Result<Response<TrackedBody<RB>>, BoxError>
+}
+
+impl<S> Requests<S> {
+    pub(crate) const fn new(service: S, place: Arc<Place>) -> Self {
+        Self { service, place }
+    }
+}
+
+impl<S, RB> hyper::service::Service<Request<Incoming>> for Requests<S>
 where
-    S: Service<Request<Body>, Response = Response<RB>>,
+    S: Service<Request<Body>, Response = Response<RB>> + Clone,
     S::Error: Into<BoxError>,
     RB: http_body::Body<Error: Into<BoxError>>,
 {
-    let settings = &*place.settings;
-    let (method, version) = (request.method().clone(), request.version());
-    let answered = match check(&mut request, settings) {
-        Ok(()) => call(service, guarded(request, settings), settings).await,
-        Err((status, detail)) => Err(refuse(status, detail, version)),
-    };
-    let mut response = match answered {
-        Ok(response) if is_tunnel(&method, response.status()) => {
-            place.becomes_tunnel(in_flight.clone(), version);
-            return Ok(response.map(|body| TrackedBody::tunnel(body, in_flight)));
+    type Response = Response<TrackedBody<RB>>;
+    type Error = BoxError;
+    type Future = Answer<S, S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let settings = self.place.settings();
+        let (method, version) = (request.method().clone(), request.version());
+        let state = match check(&mut request, settings) {
+            Ok(()) => State::Waiting {
+                service: self.service.clone(),
+                request: Some(guarded(request, settings)),
+            },
+            Err(refusal) => State::Refused(refusal),
+        };
+        Answer {
+            state,
+            in_flight: Some(InFlight::new(&self.place)),
+            method,
+            version,
+            alarm: None,
         }
-        Ok(response) => {
-            let is_read = has_content(&method, response.status());
-            let is_last = is_last(&in_flight, settings);
-            let response = response.map(|body| TrackedBody::new(body, in_flight, is_read));
-            finish(response, &method, version, is_read, is_last)
-        }
-        Err(response) => {
-            let is_read = method != Method::HEAD;
-            let is_last = is_last(&in_flight, settings);
-            let response = response.map(|body| TrackedBody::own(body, in_flight, is_read));
-            finish(response, &method, version, is_read, is_last)
-        }
-    };
-    if let Some(server) = &settings.server_header {
-        let headers = response.headers_mut();
-        headers.entry(SERVER).or_insert_with(|| server.clone());
     }
-    Ok(response)
 }
 
-/// Whether the connection has brought as many requests as it may.
-fn is_last(in_flight: &InFlight, settings: &HttpSettings) -> bool {
-    settings
-        .max_requests
-        .is_some_and(|most| in_flight.number() >= most)
+pin_project! {
+    /// The response to one request.
+    ///
+    /// hyper and tokio move it several times before it is where it stays, and over HTTP/1.1 every idle connection has room for one. So it is
+    /// written by hand to be small, and the service's future, which may be of any size, is boxed: that costs less than the moves.
+    #[must_use = "futures do nothing unless polled"]
+    pub(crate) struct Answer<S, F> {
+        state: State<S, F>,
+        // `None` once the response has it.
+        in_flight: Option<InFlight>,
+        method: Method,
+        version: Version,
+        // Made with the first wait: most services need none, or answer at once.
+        alarm: Option<Pin<Box<Sleep>>>,
+    }
 }
 
-fn finish<B: http_body::Body<Error: Into<BoxError>>>(
-    mut response: Response<TrackedBody<B>>,
+enum State<S, F> {
+    /// The service is asked whether it is ready.
+    Waiting {
+        service: S,
+        request: Option<Request<Body>>,
+    },
+    Calling(Pin<Box<F>>),
+    /// The service is not to see the request.
+    Refused(Refusal),
+}
+
+impl<S, F, RB> Future for Answer<S, F>
+where
+    S: Service<Request<Body>, Response = Response<RB>, Future = F>,
+    S::Error: Into<BoxError>,
+    F: Future<Output = Result<Response<RB>, S::Error>>,
+    RB: http_body::Body<Error: Into<BoxError>>,
+{
+    type Output = Result<Response<TrackedBody<RB>>, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answered = match self.as_mut().poll_service(cx) {
+            Poll::Ready(answered) => answered,
+            // The answer before the timer.
+            Poll::Pending => {
+                ready!(self.as_mut().poll_timeout(cx));
+                let detail = "the service took too long";
+                Err(problem(StatusCode::SERVICE_UNAVAILABLE, detail))
+            }
+        };
+        let this = self.project();
+        let in_flight = this.in_flight.take().expect("polled after it had answered");
+        Poll::Ready(Ok(finish(answered, this.method, *this.version, in_flight)))
+    }
+}
+
+impl<S, F, RB> Answer<S, F>
+where
+    S: Service<Request<Body>, Response = Response<RB>, Future = F>,
+    S::Error: Into<BoxError>,
+    F: Future<Output = Result<Response<RB>, S::Error>>,
+{
+    /// The service's response, or what stands for its error.
+    fn poll_service(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<RB>, Response<Body>>> {
+        let this = self.project();
+        let version = *this.version;
+        let failed = |error: S::Error| answer_to(&*error.into(), version);
+        loop {
+            match this.state {
+                // ## Waiting => Calling
+                State::Waiting { service, request } => {
+                    ready!(service.poll_ready(cx)).map_err(failed)?;
+                    let mut request = request.take().expect("it is called once");
+                    // Not before: what is allocated in one go, and soon freed, the allocator has at hand.
+                    if let Some(in_flight) = this.in_flight {
+                        in_flight.info().attach(request.extensions_mut());
+                    }
+                    let future = Box::pin(service.call(request));
+                    *this.state = State::Calling(future);
+                }
+                State::Calling(future) => return future.as_mut().poll(cx).map_err(failed),
+                State::Refused(refusal) => {
+                    let (status, detail) = *refusal;
+                    return Poll::Ready(Err(refuse(status, detail, version)));
+                }
+            }
+        }
+    }
+
+    /// Ready when the service has had its time.
+    fn poll_timeout(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        let in_flight = this.in_flight.as_ref();
+        let Some(timeout) = in_flight.and_then(|it| it.settings().request_timeout) else {
+            return Poll::Pending;
+        };
+        let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(alarm.as_mut().poll(cx));
+        tracing::warn!(?timeout, "the service took too long");
+        Poll::Ready(())
+    }
+}
+
+/// What hyper gets.
+fn finish<RB: http_body::Body<Error: Into<BoxError>>>(
+    answered: Result<Response<RB>, Response<Body>>,
     method: &Method,
     version: Version,
-    is_read: bool,
-    is_last: bool,
-) -> Response<TrackedBody<B>> {
+    in_flight: InFlight,
+) -> Response<TrackedBody<RB>> {
+    let settings = in_flight.settings();
+    let server = settings.server_header.clone();
+    // The connection has brought as many requests as it may.
+    let is_last = settings
+        .max_requests
+        .is_some_and(|most| in_flight.activity().begun() >= most);
+    let is_read;
+    let mut response = match answered {
+        Ok(response) if is_tunnel(method, response.status()) => {
+            // With this, the connection, or the stream, is no longer HTTP's.
+            if version != Version::HTTP_2 {
+                in_flight.activity().set_tunnel();
+            }
+            let (in_flight, of_tunnel) = in_flight.share();
+            hand_over(of_tunnel);
+            return response.map(|body| TrackedBody::tunnel(body, in_flight));
+        }
+        Ok(response) => {
+            is_read = has_content(method, response.status());
+            response.map(|body| TrackedBody::new(body, in_flight, is_read))
+        }
+        Err(response) => {
+            is_read = method != Method::HEAD;
+            response.map(|body| TrackedBody::own(body, in_flight, is_read))
+        }
+    };
     if version != Version::HTTP_2 {
+        // Without content, hyper withholds the body itself.
         if is_last {
             close(&mut response);
         }
-        // hyper withholds the body itself.
-        return response;
+    } else if !is_read {
+        response = without_content(response, method);
     }
-    if is_read {
-        return response;
+    if let Some(server) = server {
+        response.headers_mut().entry(SERVER).or_insert(server);
     }
-    without_content(response, method)
+    response
 }
 
 /// The request with its body held to what is set.
+#[inline]
 fn guarded(request: Request<Incoming>, settings: &HttpSettings) -> Request<Body> {
-    if request.body().is_end_stream() {
-        return request.map(|_| Body::empty());
-    }
-    // Streams of messages, and silence between them is no slowness.
-    let is_grpc = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    let rate = settings.min_request_rate.filter(|_| !is_grpc);
-    request.map(|body| Body::new(Guarded::new(body, settings.max_body_bytes, rate)))
-}
-
-/// The service's response, or what stands for its error.
-async fn call<S, RB>(
-    mut service: S,
-    request: Request<Body>,
-    settings: &HttpSettings,
-) -> Result<Response<RB>, Response<Body>>
-where
-    S: Service<Request<Body>, Response = Response<RB>>,
-    S::Error: Into<BoxError>,
-{
-    let version = request.version();
-    // Pinned here, so that the two ways below do not hold one each: this is most of what a stream of HTTP/2 is made of.
-    let answering = pin!(async {
-        poll_fn(|cx| service.poll_ready(cx)).await?;
-        service.call(request).await
-    });
-    let answered = match settings.request_timeout {
-        None => answering.await,
-        Some(timeout) => match time::timeout(timeout, answering).await {
-            Ok(answered) => answered,
-            Err(_) => {
-                tracing::warn!(?timeout, "the service took too long");
-                let detail = "the service took too long";
-                return Err(problem(StatusCode::SERVICE_UNAVAILABLE, detail));
-            }
-        },
+    let (head, body) = request.into_parts();
+    let body = if body.is_end_stream() {
+        Body::empty()
+    } else {
+        // Streams of messages, and silence between them is no slowness.
+        let is_grpc = head
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        let rate = settings.min_request_rate.filter(|_| !is_grpc);
+        Body::new(Guarded::new(body, settings.max_body_bytes, rate))
     };
-    answered.map_err(|error: S::Error| {
-        let error = error.into();
-        answer_to(&*error, version)
-    })
+    Request::from_parts(head, body)
 }
 
 /// The response that stands for an error.
@@ -191,15 +255,15 @@ fn answer_to(error: &(dyn std::error::Error + 'static), version: Version) -> Res
         };
         return refuse(status, detail, version);
     }
-    if find::<hyper::Error>(error).is_some_and(is_of_the_peer) {
-        tracing::debug!(error, "the request broke off");
+    let is_the_peers = find::<hyper::Error>(error).is_some_and(is_of_the_peer)
+        || find::<ExtractError>(error).is_some();
+    if is_the_peers {
+        tracing::debug!(error, "the request broke off, or is not what it should be");
     } else {
         tracing::error!(error, "the service failed");
     }
-    match find::<Rejection>(error) {
-        Some(rejection) => rejection.to_response(),
-        None => problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed"),
-    }
+    reply::of_error(error)
+        .unwrap_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed"))
 }
 
 fn is_of_the_peer(error: &hyper::Error) -> bool {

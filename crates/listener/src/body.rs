@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::in_flight::InFlight;
+use crate::{activity::Activity, in_flight::InFlight};
 
 pin_project! {
     /// Forwards everything, and notes when the body has ended.
@@ -20,7 +20,8 @@ pin_project! {
     pub(crate) struct TrackedBody<B> {
         #[pin]
         content: Content<B>,
-        in_flight: InFlight,
+        // `None` once the last of its data has it.
+        in_flight: Option<InFlight>,
     }
 }
 
@@ -44,7 +45,7 @@ impl<B: http_body::Body> TrackedBody<B> {
         }
         Self {
             content: Content::Service { body },
-            in_flight,
+            in_flight: Some(in_flight),
         }
     }
 
@@ -52,7 +53,7 @@ impl<B: http_body::Body> TrackedBody<B> {
     pub(crate) fn tunnel(body: B, in_flight: InFlight) -> Self {
         Self {
             content: Content::Withheld { body },
-            in_flight,
+            in_flight: Some(in_flight),
         }
     }
 
@@ -62,7 +63,7 @@ impl<B: http_body::Body> TrackedBody<B> {
         }
         Self {
             content: Content::Own { body },
-            in_flight,
+            in_flight: Some(in_flight),
         }
     }
 
@@ -74,7 +75,9 @@ impl<B: http_body::Body> TrackedBody<B> {
                 body: Body::empty(),
             },
         };
-        self.in_flight.complete();
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.complete();
+        }
         Self { content, ..self }
     }
 }
@@ -125,15 +128,22 @@ where
             // hyper asks for nothing after trailers, nor after a body that says it has ended.
             Some(Ok(frame)) => frame.is_trailers() || has_ended,
         };
+        let in_flight = this.in_flight;
         if is_last {
-            this.in_flight.complete();
+            in_flight.iter().for_each(InFlight::complete);
         }
         let track = |data| {
-            this.in_flight.activity().owe();
-            Chunk {
-                data,
-                in_flight: this.in_flight.clone(),
-            }
+            let held = in_flight.take();
+            let of_chunk = if is_last {
+                held
+            } else {
+                let shared = held.map(InFlight::share);
+                shared.map(|(own, of_chunk)| {
+                    *in_flight = Some(own);
+                    of_chunk
+                })
+            };
+            Chunk::new(data, of_chunk)
         };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(track))))
     }
@@ -158,7 +168,8 @@ where
 #[derive(Debug)]
 pub(crate) struct Chunk<D: Buf> {
     data: Data<D>,
-    in_flight: InFlight,
+    // `None` of data that came after the last.
+    in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
@@ -177,6 +188,20 @@ macro_rules! delegate {
     };
 }
 
+impl<D: Buf> Chunk<D> {
+    fn new(data: Data<D>, in_flight: Option<InFlight>) -> Self {
+        let chunk = Self { data, in_flight };
+        chunk.note(Activity::owe);
+        chunk
+    }
+
+    fn note(&self, what: impl FnOnce(&Activity)) {
+        if let Some(in_flight) = &self.in_flight {
+            what(in_flight.activity());
+        }
+    }
+}
+
 impl<D: Buf> Buf for Chunk<D> {
     fn remaining(&self) -> usize {
         delegate!(&self.data, data => data.remaining())
@@ -191,21 +216,24 @@ impl<D: Buf> Buf for Chunk<D> {
     }
 
     fn advance(&mut self, cnt: usize) {
-        self.in_flight.activity().add_taken(cnt);
+        self.note(|activity| activity.add_taken(cnt));
         delegate!(&mut self.data, data => data.advance(cnt));
     }
 
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        self.in_flight.activity().add_taken(len);
+        self.note(|activity| activity.add_taken(len));
         delegate!(&mut self.data, data => data.copy_to_bytes(len))
     }
 }
 
 impl<D: Buf> Drop for Chunk<D> {
     fn drop(&mut self) {
-        self.in_flight.activity().settle_piece();
-        if self.has_remaining() {
-            self.in_flight.lose();
+        let has_remaining = self.has_remaining();
+        if let Some(in_flight) = &self.in_flight {
+            in_flight.activity().settle_piece();
+            if has_remaining {
+                in_flight.lose();
+            }
         }
     }
 }

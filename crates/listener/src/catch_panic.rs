@@ -5,7 +5,8 @@
 //!
 //! # Placement
 //!
-//! Below logs, metrics and the request id, which should see the 500; above everything that may panic.
+//! Below logs, metrics and the request id, which should see the 500; above everything that may panic. That may be layers that wrap the
+//! body, such as compression and tracing: of the inner body it is asked only that its data is [`Bytes`], or made of them.
 //!
 //! # State
 //!
@@ -19,7 +20,12 @@
 //! # Errors
 //!
 //! The inner service's. The response is a 500 with problem details that say nothing of the panic; that is logged, with its message, as
-//! an error. A body fails with [`BodyPanicked`].
+//! an error.
+//!
+//! A body that panics comes too late for a 500, since its head is sent. It fails with [`BodyPanicked`], is dropped, and is at its end.
+//! The peer sees a response that breaks off: over HTTP/1.1 the connection ends before the last chunk, or before the length that was
+//! said; over HTTP/2 the stream is reset, and the others go on. Panics of [`Body::size_hint`] and [`Body::is_end_stream`] are not
+//! caught.
 //!
 //! # Differences from tower-http's `catch_panic`
 //!
@@ -78,7 +84,7 @@
 use std::{
     any::Any,
     error::Error,
-    fmt,
+    fmt, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -122,7 +128,6 @@ inner_accessors!(CatchPanic<S>);
 impl<S, B, RB> Service<Request<B>> for CatchPanic<S>
 where
     S: Service<Request<B>, Response = Response<RB>>,
-    RB: From<Bytes>,
 {
     type Response = Response<CatchPanicBody<RB>>;
     type Error = S::Error;
@@ -164,7 +169,6 @@ pin_project! {
 impl<F, RB, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<RB>, E>>,
-    RB: From<Bytes>,
 {
     type Output = Result<Response<CatchPanicBody<RB>>, E>;
 
@@ -174,9 +178,7 @@ where
             match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
                 Ok(answered) => {
                     let response = ready!(answered)?;
-                    return Poll::Ready(Ok(
-                        response.map(|body| CatchPanicBody { body: Some(body) })
-                    ));
+                    return Poll::Ready(Ok(response.map(CatchPanicBody::of_service)));
                 }
                 Err(panic) => {
                     log(&*panic);
@@ -191,35 +193,52 @@ where
 }
 
 pin_project! {
-    /// A body that fails where the one within panics. It forwards everything else.
+    /// The service's body, which fails where it panics, or what is said in its place. It forwards everything else.
+    ///
+    /// Its data is the service's. What is said in place has to be that, too, and so [`Bytes`], which nearly all bodies are of, or
+    /// something made of it.
     #[derive(Debug)]
     pub struct CatchPanicBody<B> {
-        // `None` once it panicked.
         #[pin]
-        body: Option<B>,
+        content: Content<B>,
     }
 }
 
-impl<B: From<Bytes>> From<Bytes> for CatchPanicBody<B> {
+pin_project! {
+    #[derive(Debug)]
+    #[project = ContentProj]
+    enum Content<B> {
+        Service { #[pin] body: B },
+        // Empty once it was sent, and where the service's panicked.
+        Own { bytes: Bytes },
+    }
+}
+
+impl<B> CatchPanicBody<B> {
+    const fn of_service(body: B) -> Self {
+        Self {
+            content: Content::Service { body },
+        }
+    }
+}
+
+impl<B> From<Bytes> for CatchPanicBody<B> {
     fn from(bytes: Bytes) -> Self {
         Self {
-            body: Some(bytes.into()),
+            content: Content::Own { bytes },
         }
     }
 }
 
-impl<B: Default> Default for CatchPanicBody<B> {
+impl<B> Default for CatchPanicBody<B> {
     fn default() -> Self {
-        Self {
-            body: Some(B::default()),
-        }
+        Bytes::new().into()
     }
 }
 
 impl<B> Body for CatchPanicBody<B>
 where
-    B: Body,
-    B::Error: Into<BoxError>,
+    B: Body<Data: From<Bytes>, Error: Into<BoxError>>,
 {
     type Data = B::Data;
     type Error = BoxError;
@@ -228,28 +247,39 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
-        let mut this = self.project();
-        let Some(body) = this.body.as_mut().as_pin_mut() else {
-            return Poll::Ready(None);
+        let mut content = self.project().content;
+        let polled = match content.as_mut().project() {
+            ContentProj::Service { body } => catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))),
+            ContentProj::Own { bytes } => {
+                let bytes = mem::take(bytes);
+                let frame = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes.into())));
+                return Poll::Ready(frame);
+            }
         };
-        match catch_unwind(AssertUnwindSafe(|| body.poll_frame(cx))) {
+        match polled {
             Ok(polled) => polled.map(|frame| frame.map(|frame| frame.map_err(Into::into))),
             Err(panic) => {
                 log(&*panic);
-                let _ = catch_unwind(AssertUnwindSafe(|| this.body.set(None)));
+                let bytes = Bytes::new();
+                // A body is not polled again after a panic. What it drops may panic as well.
+                let _ = catch_unwind(AssertUnwindSafe(|| content.set(Content::Own { bytes })));
                 Poll::Ready(Some(Err(BodyPanicked(()).into())))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        match &self.content {
+            Content::Service { body } => body.is_end_stream(),
+            Content::Own { bytes } => bytes.is_empty(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(SizeHint::default, Body::size_hint)
+        match &self.content {
+            Content::Service { body } => body.size_hint(),
+            Content::Own { bytes } => SizeHint::with_exact(bytes.len() as u64),
+        }
     }
 }
 

@@ -74,7 +74,8 @@ struct Inner {
     id: ConnectionId,
     local: Address,
     peer: Address,
-    proxied: Option<ProxyHeader>,
+    // Boxed: few connections have one, and every connection has this.
+    proxied: Option<Box<ProxyHeader>>,
     tls: bool,
     alpn: Option<Box<[u8]>>,
     extensions: Extensions,
@@ -111,7 +112,7 @@ impl ConnectInfo {
 
     /// What a trusted proxy said about the connection that it passes on. `None` if there was no PROXY header.
     pub fn proxied(&self) -> Option<&ProxyHeader> {
-        self.0.proxied.as_ref()
+        self.0.proxied.as_deref()
     }
 
     /// Who opened the connection: the source that a trusted proxy named, or else the [peer](Self::peer).
@@ -165,7 +166,7 @@ impl ConnectInfo {
     ///
     /// Clones that were made before do not see it.
     pub fn set_proxied(&mut self, header: ProxyHeader) {
-        Arc::make_mut(&mut self.0).proxied = Some(header);
+        Arc::make_mut(&mut self.0).proxied = Some(Box::new(header));
     }
 
     /// Gives a request what is known about its connection.

@@ -4,16 +4,13 @@ use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Poll, ready},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bartizan_core::{Body, BoxError};
 use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    service::{HttpService, service_fn},
-};
+use hyper::{body::Incoming, service::HttpService};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::yield_now,
@@ -24,11 +21,11 @@ use tower_service::Service;
 use crate::{
     ConnectInfo,
     activity::Activity,
-    answer::{Place, respond},
-    drain::Connection,
-    http::{Bounds, HttpSettings, Speaker, Speaking, Verdict, Watch, Why},
+    answer::Requests,
+    http::{Seen, Speaking, Verdict, Watch, Why, handed_over},
     in_flight::InFlight,
     io::{Watched, linger},
+    place::Place,
 };
 
 /// How long a connection without requests may take to close once it is asked to.
@@ -36,13 +33,6 @@ use crate::{
 /// Most close at once. It is for HTTP/2, whose graceful close takes a round trip (RFC 9113 section 6.8), and it bounds two peers
 /// that hyper would wait for: one that has sent a part of a request's head, and one that never answers the ping behind a GOAWAY.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How HTTP is spoken on every connection of a listener.
-#[derive(Clone, Debug)]
-pub(crate) struct Protocol {
-    speaker: Arc<Speaker>,
-    settings: Arc<HttpSettings>,
-}
 
 /// How a connection came to its end.
 enum End {
@@ -54,78 +44,63 @@ enum End {
     Closed(Why),
 }
 
-impl Protocol {
-    pub(crate) fn new(settings: HttpSettings) -> Self {
-        Self {
-            speaker: Arc::new(Speaker::new(&settings)),
-            settings: Arc::new(settings),
+/// Serves one connection until it is closed, what it was upgraded to has ended, or it has to go.
+pub(crate) async fn serve<I, S, RB>(io: I, place: Arc<Place>, service: S)
+where
+    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    RB: http_body::Body + Send + 'static,
+    RB::Data: Send,
+    RB::Error: Into<BoxError>,
+{
+    let activity = &**place.activity();
+    let info = place.connection.info();
+    let (io, mut given_back) = Watched::new(io, Arc::clone(place.activity()));
+    // The request that HTTP/1.1 is given up for.
+    let mut tunnel = None;
+    let end = {
+        let service = Requests::new(service, Arc::clone(&place));
+        let http = pin!(place.protocol.speaker.speak(io, service));
+        run(http, &place, &mut tunnel).await
+    };
+    // hyper has dropped the transport now, unless it was upgraded. What follows is boxed: there is room for it in every connection, and
+    // few come here.
+    let linger_for = place.settings().linger;
+    match (end, given_back.try_recv()) {
+        // ## Done => (Lingering | Closed)
+        (End::Done(ended), Ok(returned)) if !activity.is_flooded() => {
+            log(info, ended);
+            if activity.is_answering() {
+                let linger = time::timeout(linger_for, linger(returned.io));
+                until_cut(Box::pin(linger), activity).await;
+            }
         }
-    }
-
-    /// Serves one connection until it is closed, what it was upgraded to has ended, or it has to go.
-    pub(crate) async fn serve<I, S, RB>(self, io: I, connection: Arc<Connection>, service: S)
-    where
-        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
-        S::Error: Into<BoxError>,
-        S::Future: Send,
-        RB: http_body::Body + Send + 'static,
-        RB::Data: Send,
-        RB::Error: Into<BoxError>,
-    {
-        let activity = Arc::clone(connection.activity());
-        let (io, mut given_back) = Watched::new(io, Arc::clone(&activity));
-        let place = Arc::new(Place::new(Arc::clone(&self.settings), connection));
-        let info = place.connection.info();
-        // A clone moves in here, for requests that outlive this task.
-        let requests = Arc::clone(&place);
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            requests.connection.info().attach(request.extensions_mut());
-            let in_flight = InFlight::new(&requests.connection);
-            respond(service.clone(), request, in_flight, Arc::clone(&requests))
-        });
-        let end = {
-            let http = pin!(self.speaker.speak(io, service));
-            run(http, self.settings.bounds(), &activity, info).await
-        };
-        // hyper has dropped the transport now, unless it was upgraded.
-        match (end, given_back.try_recv()) {
-            // ## Done => (Lingering | Closed)
-            (End::Done(ended), Ok(returned)) if !activity.is_flooded() => {
-                log(info, ended);
-                if activity.is_answering() {
-                    let linger = time::timeout(self.settings.linger, linger(returned.io));
-                    until_cut(linger, &activity).await;
-                }
-            }
-            (End::Done(_), Ok(returned)) => {
-                say(info, Why::Flood);
-                let calm = time::timeout(self.settings.linger, returned.calm_down());
-                until_cut(calm, &activity).await;
-            }
-            // ## Done => Upgraded
-            (End::Done(_), Err(_)) => {
-                let tunnel = place.take_tunnel();
-                until_cut(given_back, &activity).await;
-                if let Some(tunnel) = tunnel {
-                    tunnel.complete_unless_cut();
-                }
-            }
-            // ## (Dismissed | TooSlow) => Closed
-            (End::Dismissed, _) => {}
-            (End::Closed(why), _) => say(info, why),
+        (End::Done(_), Ok(returned)) => {
+            say(info, Why::Flood);
+            let calm = time::timeout(linger_for, returned.calm_down());
+            until_cut(Box::pin(calm), activity).await;
         }
-        tracing::debug!(stats = ?activity.stats(info.id()), "connection closed");
-        drop(place);
+        // ## Done => Upgraded
+        (End::Done(_), Err(_)) => {
+            until_cut(given_back, activity).await;
+            if let Some(tunnel) = tunnel {
+                tunnel.complete_unless_cut();
+            }
+        }
+        // ## (Dismissed | TooSlow) => Closed
+        (End::Dismissed, _) => {}
+        (End::Closed(why), _) => say(info, why),
     }
+    tracing::debug!(stats = ?activity.stats(info.id()), "connection closed");
 }
 
 /// Serves until hyper is done, or the connection has to go.
 async fn run<I, S, B>(
     mut http: Pin<&mut Speaking<'_, I, S>>,
-    bounds: Bounds,
-    activity: &Activity,
-    info: &ConnectInfo,
+    place: &Place,
+    tunnel: &mut Option<InFlight>,
 ) -> End
 where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -136,7 +111,15 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    let mut watch = pin!(Watch::new(bounds));
+    let activity = &**place.activity();
+    let mut poll_http = |http: Pin<&mut Speaking<'_, I, S>>, cx: &mut Context<'_>| {
+        let polled = http.poll(cx);
+        if activity.is_tunnel() {
+            *tunnel = handed_over().or(tunnel.take());
+        }
+        polled.map(End::Done)
+    };
+    let mut watch = pin!(Watch::new(&place.protocol.bounds));
     // ## Serving => (Draining | Retiring | Done | Closed)
     let mut draining = pin!(async {
         activity.draining().await;
@@ -145,24 +128,29 @@ where
     });
     // What a drain finds idle, or has been idle for long, has reached the peer. The response before this moment may not have.
     let mut is_settled = true;
+    let mut seen = Seen::default();
     let end = poll_fn(|cx| {
         // An idle connection first looks whether a request has arrived, and serves it. A busy one goes to drain first, so that its
         // response says `Connection: close`.
         if !activity.is_draining() || activity.requests() == 0 {
-            if let Poll::Ready(ended) = http.as_mut().poll(cx) {
-                return Poll::Ready(Some(End::Done(ended)));
+            if let Poll::Ready(ended) = poll_http(http.as_mut(), cx) {
+                return Poll::Ready(Some(ended));
             }
         }
         match watch.as_mut().poll(cx, activity) {
             Poll::Ready(Verdict::Close(why)) => Poll::Ready(Some(End::Closed(why))),
             Poll::Ready(Verdict::Retire(why)) => {
-                say(info, why);
+                say(place.connection.info(), why);
                 activity.retire();
                 is_settled = why == Why::Idle;
                 Poll::Ready(None)
             }
             Poll::Ready(Verdict::Wait(_)) | Poll::Pending => {
-                draining.as_mut().poll(cx).map(|()| None)
+                let waits = seen.is_same(cx) && !activity.is_draining();
+                match waits {
+                    true => Poll::Pending,
+                    false => draining.as_mut().poll(cx).map(|()| None),
+                }
             }
         }
     });
@@ -175,8 +163,8 @@ where
     }
     http.as_mut().graceful_shutdown();
     let ended = poll_fn(|cx| {
-        if let Poll::Ready(ended) = http.as_mut().poll(cx) {
-            return Poll::Ready(End::Done(ended));
+        if let Poll::Ready(ended) = poll_http(http.as_mut(), cx) {
+            return Poll::Ready(ended);
         }
         loop {
             // It retires already; a verdict that says so is the last of its kind.
@@ -188,7 +176,8 @@ where
     tokio::select! {
         biased;
         end = ended => end,
-        () = activity.dismissed(FAREWELL) => End::Dismissed,
+        // Boxed, because every connection has room for it.
+        () = Box::pin(activity.dismissed(FAREWELL)) => End::Dismissed,
     }
 }
 
@@ -236,7 +225,7 @@ mod tests {
     impl AsyncRead for Late {
         fn poll_read(
             mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
+            cx: &mut Context<'_>,
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             if !self.is_known {
@@ -251,23 +240,17 @@ mod tests {
     impl AsyncWrite for Late {
         fn poll_write(
             mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
+            cx: &mut Context<'_>,
             buf: &[u8],
         ) -> Poll<io::Result<usize>> {
             Pin::new(&mut self.io).poll_write(cx, buf)
         }
 
-        fn poll_flush(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> Poll<io::Result<()>> {
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Pin::new(&mut self.io).poll_flush(cx)
         }
 
-        fn poll_shutdown(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> Poll<io::Result<()>> {
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
             Pin::new(&mut self.io).poll_shutdown(cx)
         }
     }
@@ -288,8 +271,7 @@ mod tests {
             io,
             is_known: false,
         };
-        let connection = admit(&drain);
-        let serving = Protocol::new(HttpSettings::default()).serve(late, connection, service);
+        let serving = serve(late, admit(&drain), service);
         let reading = async {
             let mut answer = String::new();
             client.read_to_string(&mut answer).await.expect("UTF-8");

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use tokio::sync::watch;
@@ -38,6 +39,8 @@ pub struct Drained {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) enum Phase {
     Serving,
+    /// All is served as before, but whoever asks is told to send requests elsewhere.
+    Leaving,
     Draining,
     Cut,
     Ended,
@@ -57,6 +60,8 @@ pub(crate) struct Drain {
 #[derive(Debug)]
 struct State {
     accepting: bool,
+    /// How long it is leaving before it drains.
+    delay: Duration,
     connections: HashMap<ConnectionId, Arc<Activity>>,
 }
 
@@ -65,6 +70,7 @@ impl Drain {
         Arc::new(Self {
             state: Mutex::new(State {
                 accepting: true,
+                delay: Duration::ZERO,
                 connections: HashMap::new(),
             }),
             phase: watch::Sender::new(Phase::Serving),
@@ -85,6 +91,25 @@ impl Drain {
         reached.expect("the sender is in `self`");
     }
 
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
+    /// Asks whoever routes requests to send no more of them. Without a delay, it is the drain that begins.
+    pub(crate) fn leave(&self) {
+        let state = self.lock();
+        let to = match state.delay {
+            Duration::ZERO => Phase::Draining,
+            _ => Phase::Leaving,
+        };
+        self.advance(&state, to);
+    }
+
+    /// How long it is to be leaving.
+    pub(crate) fn delay(&self) -> Duration {
+        self.lock().delay
+    }
+
     /// Asks every connection to finish what it has, and the accept loop to stop.
     pub(crate) fn begin(&self) {
         self.advance(&self.lock(), Phase::Draining);
@@ -102,19 +127,19 @@ impl Drain {
         self.end_if_empty(&state);
     }
 
-    /// Takes in a connection. It leaves when the last reference to it is dropped.
-    pub(crate) fn admit(self: &Arc<Self>, tally: Arc<Tally>) -> Arc<Connection> {
+    /// Takes in a connection. It leaves when what this returns is dropped.
+    pub(crate) fn admit(self: &Arc<Self>, tally: Arc<Tally>) -> Connection {
         let id = tally.info().id();
         let activity = Arc::new(Activity::default());
         let mut state = self.lock();
         activity.ask(self.phase());
         state.connections.insert(id, Arc::clone(&activity));
-        Arc::new(Connection {
+        Connection {
             id,
             activity,
             tally,
             drain: Arc::clone(self),
-        })
+        }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -194,7 +219,7 @@ impl Drop for Owner {
     }
 }
 
-/// A connection's place in the drain. Held by its task and by each of its requests, so that a drain ends after all of them.
+/// A connection's place in the drain, which it leaves when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Connection {
     id: ConnectionId,
@@ -204,7 +229,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn activity(&self) -> &Arc<Activity> {
+    pub(crate) const fn activity(&self) -> &Arc<Activity> {
         &self.activity
     }
 
@@ -221,10 +246,10 @@ impl Connection {
         self.tally.settle(info);
     }
 
-    /// Counts a request, and says how many there were, this one included.
-    pub(crate) fn request_began(&self) -> u64 {
+    /// Counts a request. Only the connection's task may.
+    pub(crate) fn request_began(&self) {
         self.tally.request_started();
-        self.activity.request_began()
+        self.activity.request_began();
     }
 
     /// Counts the end of a request: of itself, or because somebody dropped it.
@@ -259,11 +284,18 @@ impl Drop for Connection {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{Address, in_flight::InFlight};
+    use crate::{
+        Address, HttpSettings,
+        in_flight::InFlight,
+        place::{Place, Protocol},
+    };
 
-    pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Connection> {
+    pub(crate) fn admit(drain: &Arc<Drain>) -> Arc<Place> {
         let info = ConnectInfo::new(Address::Memory, Address::Memory);
-        drain.admit(drain.monitor.open(info, None))
+        Arc::new(Place {
+            protocol: Protocol::new(HttpSettings::default()),
+            connection: drain.admit(drain.monitor.open(info, None)),
+        })
     }
 
     fn finish(request: InFlight) {
@@ -333,6 +365,21 @@ pub(crate) mod tests {
         assert!(admit(&drain).activity().is_draining());
         drain.cut();
         assert!(admit(&drain).activity().is_cut());
+    }
+
+    #[test]
+    fn with_a_delay_nobody_is_asked_to_finish_at_once() {
+        let drain = Drain::new();
+        drain.set_delay(Duration::from_secs(5));
+        let connection = admit(&drain);
+        drain.leave();
+        drain.leave();
+        assert_eq!(drain.phase(), Phase::Leaving);
+        assert!(!connection.activity().is_draining());
+        finish(InFlight::new(&connection));
+        assert_eq!(drain.counts(), Drained::default());
+        drain.cut();
+        assert!(connection.activity().is_cut());
     }
 
     #[test]

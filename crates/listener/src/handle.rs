@@ -38,12 +38,15 @@ use crate::{
 pub struct ShutdownHandle(pub(crate) Arc<Drain>);
 
 impl ShutdownHandle {
-    /// Begins the drain. Called again, or after the end, it does nothing.
+    /// Begins the drain, after the [delay](crate::Listener::drain_delay) if there is one. Called again, or after the end, it does
+    /// nothing.
+    ///
+    /// From this moment on, [`readiness`](Self::readiness) says no.
     pub fn shutdown(&self) {
-        self.0.begin();
+        self.0.leave();
     }
 
-    /// Breaks off every request and closes every connection, now. It begins the drain if that has not begun.
+    /// Breaks off every request and closes every connection, now. It begins the drain if that has not begun, and ends the delay before it.
     ///
     /// Returns before that is done: [`wait`](Self::wait) tells when it is.
     ///
@@ -84,7 +87,7 @@ impl ShutdownHandle {
         self.0.counts()
     }
 
-    /// Whether the drain has begun. Still true after its end.
+    /// Whether the drain has begun. Still true after its end, and not yet in the [delay](crate::Listener::drain_delay) before it.
     pub fn is_draining(&self) -> bool {
         self.0.phase() >= Phase::Draining
     }
@@ -109,6 +112,10 @@ impl ShutdownHandle {
     /// Dropping this future changes nothing.
     pub async fn draining(&self) {
         self.0.reached(Phase::Draining).await;
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.0.phase() >= Phase::Leaving
     }
 
     /// A service that tells load balancers whether to send requests here: see [`Readiness`].

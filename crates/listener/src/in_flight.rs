@@ -5,47 +5,73 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use crate::{activity::Activity, drain::Connection};
+use crate::{ConnectInfo, activity::Activity, http::HttpSettings, place::Place};
 
-/// A request in flight. Clones are the same request, and it ends when the last of them is dropped.
+/// A request in flight. It ends when the last that holds it is dropped.
 ///
-/// The response's body holds one, and every chunk of data another: a whole body is handed to hyper at once, and may then wait
-/// there for a slow reader for as long as it takes.
-#[derive(Clone, Debug)]
-pub(crate) struct InFlight(Arc<Request>);
+/// The response's body holds one, and every chunk of data another, or the body's own if it is the last: a whole body is handed to
+/// hyper at once, and may then wait there for a slow reader for as long as it takes.
+#[derive(Debug)]
+pub(crate) struct InFlight(Held);
+
+/// Most requests are never shared, and then they cost no allocation.
+#[derive(Debug)]
+enum Held {
+    Alone(Request),
+    Shared(Arc<Request>),
+}
 
 #[derive(Debug)]
 struct Request {
-    connection: Arc<Connection>,
-    number: u64,
+    place: Arc<Place>,
     // Relaxed, both: the count of references orders them before the drop that reads them.
     complete: AtomicBool,
     lost: AtomicBool,
 }
 
 impl InFlight {
-    pub(crate) fn new(connection: &Arc<Connection>) -> Self {
-        let number = connection.request_began();
-        Self(Arc::new(Request {
-            connection: Arc::clone(connection),
-            number,
+    /// Begins one. Only the connection's task may.
+    pub(crate) fn new(place: &Arc<Place>) -> Self {
+        place.connection.request_began();
+        Self(Held::Alone(Request {
+            place: Arc::clone(place),
             complete: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }))
     }
 
-    /// Which one it is on its connection, from 1.
-    pub(crate) fn number(&self) -> u64 {
-        self.0.number
+    /// The same request, held twice.
+    pub(crate) fn share(self) -> (Self, Self) {
+        let request = match self.0 {
+            Held::Alone(request) => Arc::new(request),
+            Held::Shared(request) => request,
+        };
+        let other = Self(Held::Shared(Arc::clone(&request)));
+        (Self(Held::Shared(request)), other)
+    }
+
+    fn request(&self) -> &Request {
+        match &self.0 {
+            Held::Alone(request) => request,
+            Held::Shared(request) => request,
+        }
+    }
+
+    pub(crate) fn info(&self) -> &ConnectInfo {
+        self.request().place.connection.info()
     }
 
     pub(crate) fn activity(&self) -> &Activity {
-        self.0.connection.activity()
+        self.request().place.activity()
+    }
+
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        self.request().place.settings()
     }
 
     /// Says that nothing more of it is to come.
     pub(crate) fn complete(&self) {
-        self.0.complete.store(true, Relaxed);
+        self.request().complete.store(true, Relaxed);
     }
 
     /// The same of a tunnel, which ends by itself, or because it has to.
@@ -57,13 +83,13 @@ impl InFlight {
 
     /// Says that a part of its response was dropped unwritten.
     pub(crate) fn lose(&self) {
-        self.0.lost.store(true, Relaxed);
+        self.request().lost.store(true, Relaxed);
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
         let finished = *self.complete.get_mut() && !*self.lost.get_mut();
-        self.connection.request_ended(finished);
+        self.place.connection.request_ended(finished);
     }
 }

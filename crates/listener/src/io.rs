@@ -224,7 +224,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     ) -> Poll<io::Result<()>> {
         self.cut_off(User::Reader, cx)?;
         let before = buf.filled().len();
-        if !self.first.take(buf) {
+        let is_first = self.first.start < self.first.end;
+        if !is_first || !self.first.take(buf) {
             ready!(self.inner().poll_read(cx, buf))?;
             self.activity.add_read(buf.filled().len() - before);
         }

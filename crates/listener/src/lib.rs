@@ -14,7 +14,11 @@
 //!
 //! Each works over any service, and by itself: [`interceptors`], [`negotiation`] (415 and 406), [`host`] and [`path`], [`cors`] and
 //! [`methods`], [`forwarded`] (who the client is behind trusted proxies), [`request_id`], [`caching`] (validators and `Cache-Control`),
-//! `compression`, [`catch_panic`], [`invalid`] (validation as problem details), [`sse`]. [`extract`] binds requests to types.
+//! `compression`, [`catch_panic`], [`sse`]. [`extract`] binds requests to types, and says what is wrong with them as problem details.
+//!
+//! Those that answer by themselves ask for a response body that can be made of bytes, as [`Body`](bartizan_core::Body) and axum's can.
+//! Layers that wrap the body in one that cannot, such as compression, go below them, with [`catch_panic`] between, or anything else that
+//! maps the body.
 //!
 //! # Limits
 //!
@@ -59,16 +63,18 @@
 //! What begins it is [`ShutdownHandle::shutdown`], the future of [`Listener::shutdown_when`], or the first signal after
 //! [`Listener::shutdown_on_signals`]. Then, in this order:
 //!
-//! 1. Connections that wait to be accepted are. The socket is closed, and further ones are refused.
-//! 2. Every connection is asked to finish: `Connection: close` over HTTP/1.1 (RFC 9112 section 9.6), `GOAWAY` over HTTP/2 (RFC 9113
+//! 1. [`Readiness`] says no. For as long as the [delay](Listener::drain_delay) is, which is no time unless set, all is served as before, so
+//!    that whoever routes requests here can notice.
+//! 2. Connections that wait to be accepted are. The socket is closed, and further ones are refused.
+//! 3. Every connection is asked to finish: `Connection: close` over HTTP/1.1 (RFC 9112 section 9.6), `GOAWAY` over HTTP/2 (RFC 9113
 //!    section 6.8). One without requests closes at once; one that cannot, because its peer does not play its part, after 1 s.
 //!    One that has not even performed its [handshakes](handshake) has 1 s, too.
-//! 3. Requests in flight go on until their responses are written to the last byte. A reader may be as slow as
+//! 4. Requests in flight go on until their responses are written to the last byte. A reader may be as slow as
 //!    [`min_response_rate`](HttpSettingsBuilder::min_response_rate) allows.
-//! 4. With the last of them the drain ends; it does not wait for the deadline. Their peers have [5 s](HttpSettingsBuilder::linger) to
+//! 5. With the last of them the drain ends; it does not wait for the deadline. Their peers have [5 s](HttpSettingsBuilder::linger) to
 //!    close, too, because a socket closed with bytes unread is reset, and what is still on its way to the peer is lost (RFC 9112
 //!    section 9.6).
-//! 5. At the deadline, by [`ShutdownHandle::cut`], or at a second signal, what is left is dropped and its connections are closed.
+//! 6. At the deadline, by [`ShutdownHandle::cut`], or at a second signal, what is left is dropped and its connections are closed.
 //!
 //! [`Drained`] says how many requests ended by themselves, and how many were cut. Dropping [`Serving`] cuts at once.
 //!
@@ -196,17 +202,18 @@ pub mod forwarded;
 pub mod fuzzing;
 mod handle;
 pub mod handshake;
+mod hex;
 pub mod host;
 mod http;
 mod in_flight;
 pub mod interceptors;
-pub mod invalid;
 mod io;
 mod listener;
 pub mod methods;
 pub mod monitor;
 pub mod negotiation;
 pub mod path;
+mod place;
 pub mod proxy_protocol;
 mod readiness;
 mod reply;

@@ -15,10 +15,10 @@ use crate::{
     Accept, Accepted, Address, BindError, ConnectInfo, Connector, HttpSettings, Memory, Metered,
     Observer, Plain, ProxyProtocol, Serving, ShutdownHandle, Socket, Then, TlsHandshake,
     bind::{self, AcceptedOptions},
-    connection::Protocol,
     drain::{Drain, Owner},
     handshake::Gate,
     http::{FOREVER, capped},
+    place::Protocol,
     serve::{Server, Trigger, run},
     signal,
 };
@@ -344,7 +344,45 @@ impl<A, H> Listener<A, H> {
         self
     }
 
-    /// Begins the drain when `when` ends. More than one may be set; the first to end counts.
+    /// How long all is served as before once it is shut down, while [readiness](ShutdownHandle::readiness) says no already; then the
+    /// drain begins. The default is no time.
+    ///
+    /// It is for those who route requests by lists that lag: on Kubernetes a pod gets `SIGTERM` when its address is taken out of the lists
+    /// of nodes, proxies and balancers, which takes seconds, and who stops accepting before refuses what they still send. 5 to 10 s are
+    /// usual. With the [drain timeout](Self::drain_timeout), which begins after it, it has to be less than the time until `SIGKILL`.
+    /// Everywhere else, and at every Ctrl-C, there is nobody to wait for.
+    ///
+    /// It begins with the first poll of [`Serving`] at the earliest. [`ShutdownHandle::cut`] ends it, and so does a second signal after
+    /// [`shutdown_on_signals`](Self::shutdown_on_signals).
+    ///
+    /// ```
+    /// use bartizan_core::{Body, BoxError};
+    /// use bartizan_listener::Listener;
+    /// use http::Response;
+    /// use std::time::Duration;
+    /// use tokio::time::Instant;
+    /// use tower::service_fn;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), BoxError> {
+    /// let (listener, _connector) = Listener::in_memory();
+    /// let listener = listener.drain_delay(Duration::from_secs(5));
+    /// let handle = listener.handle();
+    /// let start = Instant::now();
+    /// handle.shutdown();
+    /// assert!(!handle.readiness().is_ready() && !handle.is_draining());
+    /// listener.serve(service_fn(|_| async { Ok::<_, BoxError>(Response::new(Body::empty())) })).await;
+    /// assert_eq!(start.elapsed().as_secs(), 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn drain_delay(self, delay: Duration) -> Self {
+        self.settings.owner.0.set_delay(delay.min(FOREVER));
+        self
+    }
+
+    /// Begins the drain, after its [delay](Self::drain_delay), when `when` ends. More than one may be set; the first to end counts.
     ///
     /// It is polled by [`Serving`], and dropped with it.
     #[must_use]
@@ -357,7 +395,7 @@ impl<A, H> Listener<A, H> {
         self
     }
 
-    /// Begins the drain at Ctrl-C or, on Unix, `SIGTERM`. A second signal cuts.
+    /// Begins the drain, after its [delay](Self::drain_delay), at Ctrl-C or, on Unix, `SIGTERM`. A second signal cuts.
     ///
     /// From the first poll of [`Serving`] on, these signals no longer end the process by themselves, not even after the drain: that
     /// is how tokio handles signals. If they cannot be listened for, that is logged as an error, and they end the process as
@@ -377,9 +415,9 @@ impl<A, H> Listener<A, H> {
     /// other streams nor the accept loop. A request without a body has [`Body::empty`]. [`ConnectInfo`](crate::ConnectInfo) is in
     /// its extensions.
     ///
-    /// An error of the service is logged, and answered: a [`Rejection`](bartizan_core::Rejection) anywhere in it by
-    /// [its response](bartizan_core::Rejection::into_response), and any other by a 500 with problem details, which say nothing of the
-    /// error. An error of a body, which comes too late for an answer, ends the connection, over HTTP/2 only the stream. So does a
+    /// An error of the service is logged, and answered: a [`Rejection`](bartizan_core::Rejection) or an
+    /// [`ExtractError`](crate::extract::ExtractError) anywhere in it by its own response, and any other by a 500 with problem details,
+    /// which say nothing of the error. An error of a body, which comes too late for an answer, ends the connection, over HTTP/2 only the stream. So does a
     /// panic.
     ///
     /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2). If its target is

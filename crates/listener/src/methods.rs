@@ -9,7 +9,11 @@
 //!
 //! # Placement
 //!
-//! [`MethodsLayer`] directly above the service. [`AutoOptionsLayer`] round the whole router, below [`cors`](crate::cors).
+//! [`MethodsLayer`] directly above the service. [`AutoOptionsLayer`] round the whole router, below [`cors`](crate::cors): what it works
+//! on is the router's answer. `Router::layer` and `Router::route_layer` of axum put a layer *within* the router, round each handler, and
+//! axum writes `Allow` outside of that; there it would see a 405 without `Allow`, and do nothing. So it is
+//! `AutoOptionsLayer::new().layer(router)`, or `.service(router)` of a `ServiceBuilder`. Where that has to be a `Router` again, to
+//! nest it, it is the `fallback_service` of an empty one.
 //!
 //! # State
 //!

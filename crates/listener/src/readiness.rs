@@ -12,12 +12,13 @@ use tower_service::Service;
 
 use crate::ShutdownHandle;
 
-/// Answers 204 while its listener serves, and 503 with problem details once it drains. Every request, whatever it asks for.
+/// Answers 204 while its listener serves, and 503 with problem details once it is shut down: in the
+/// [delay](crate::Listener::drain_delay) before the drain, too. Every request, whatever it asks for.
 ///
 /// # Placement
 ///
-/// On a route of the router that is served, such as `/readyz`, for requests on connections that are open when the drain begins; new ones
-/// are refused then, which says the same. Or on a listener of its own, which is shut down later.
+/// On a route of the router that is served, such as `/readyz`: in the delay, probes on new connections are answered as all requests are. In
+/// the drain they are refused, which says the same. Or on a listener of its own, which is shut down later.
 ///
 /// # State
 ///
@@ -86,7 +87,7 @@ impl Readiness {
 
     /// Whether requests are welcome.
     pub fn is_ready(&self) -> bool {
-        !self.0.is_draining()
+        !self.0.is_leaving()
     }
 
     fn answer(&self) -> Response<Body> {

@@ -1,12 +1,17 @@
 //! The future of a layer that answers by itself, or lets the call through and adds headers to its response.
 
 use std::{
+    error::Error,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, Response, header::VARY};
+use bartizan_core::{Rejection, find};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header::VARY};
 use pin_project_lite::pin_project;
+
+use crate::extract::ExtractError;
 
 pin_project! {
     /// The response of the inner service, or the layer's own.
@@ -18,7 +23,7 @@ pin_project! {
         #[pin]
         state: State<F, RB>,
         // Boxed, because most calls of most layers add none, and futures of layers add up.
-        headers: Option<Box<HeaderMap>>,
+        header: Option<Box<(HeaderName, HeaderValue)>>,
     }
 }
 
@@ -36,7 +41,7 @@ impl<F, RB> ResponseFuture<F, RB> {
     pub(crate) const fn inner(future: F) -> Self {
         Self {
             state: State::Inner { future },
-            headers: None,
+            header: None,
         }
     }
 
@@ -45,15 +50,13 @@ impl<F, RB> ResponseFuture<F, RB> {
             state: State::Answered {
                 response: Some(Box::new(response)),
             },
-            headers: None,
+            header: None,
         }
     }
 
-    /// Sets these headers on the response, whoever answers. `Vary` is added to.
-    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
-        if !headers.is_empty() {
-            self.headers = Some(Box::new(headers));
-        }
+    /// Sets this header on the response, whoever answers. `Vary` is added to.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
         self
     }
 }
@@ -72,11 +75,22 @@ where
                 *response.take().expect("polled after it had answered")
             }
         };
-        if let Some(headers) = this.headers.take() {
-            set_headers(response.headers_mut(), *headers);
+        if let Some(header) = this.header.take() {
+            let (name, value) = *header;
+            set_header(response.headers_mut(), name, value);
         }
         Poll::Ready(Ok(response))
     }
+}
+
+/// The response that an error brings with it: what the client is to be told of a refusal, or of its request. `None` for a failure,
+/// which is nobody's business.
+pub(crate) fn of_error<RB: From<Bytes>>(error: &(dyn Error + 'static)) -> Option<Response<RB>> {
+    // What could not be read may have been refused by a layer further out, and has said already what that means.
+    if let Some(unread) = find::<ExtractError>(error) {
+        return Some(unread.clone().into_response());
+    }
+    find::<Rejection>(error).map(Rejection::to_response)
 }
 
 /// Sets headers, of which each name has one value; those of `Vary` are added where they are missing.
@@ -86,12 +100,17 @@ pub(crate) fn set_headers(into: &mut HeaderMap, headers: HeaderMap) {
         // A name is given once, with the first of its values.
         last = name.or(last);
         match &last {
-            Some(name) if name == VARY => add_vary(into, &value),
-            Some(name) => {
-                into.insert(name.clone(), value);
-            }
+            Some(name) => set_header(into, name.clone(), value),
             None => {}
         }
+    }
+}
+
+fn set_header(into: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    if name == VARY {
+        add_vary(into, &value);
+    } else {
+        into.insert(name, value);
     }
 }
 
@@ -108,7 +127,7 @@ pub(crate) fn joined(items: impl Iterator<Item: AsRef<str>>) -> String {
 }
 
 /// Adds one field name to `Vary`, unless it is there, or everything varies (RFC 9110 section 12.5.5).
-pub(crate) fn add_vary(headers: &mut HeaderMap, field: &http::HeaderValue) {
+pub(crate) fn add_vary(headers: &mut HeaderMap, field: &HeaderValue) {
     let is_there = headers.get_all(VARY).iter().any(|value| {
         value.as_bytes().split(|&byte| byte == b',').any(|listed| {
             let listed = listed.trim_ascii();
@@ -122,9 +141,22 @@ pub(crate) fn add_vary(headers: &mut HeaderMap, field: &http::HeaderValue) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use bartizan_core::RejectionKind;
 
     use super::*;
+
+    #[test]
+    fn errors_have_the_response_of_the_one_who_knows_most() {
+        let refused = || Rejection::new(RejectionKind::TimedOut, "test");
+        let unread = ExtractError::reading(refused().into());
+        let status = |error: &(dyn Error + 'static)| {
+            of_error::<Bytes>(error).map(|response| response.status().as_u16())
+        };
+        assert_eq!(status(&unread), Some(408));
+        assert_eq!(status(&refused()), Some(504));
+        assert_eq!(status(&std::io::Error::other(refused())), Some(504));
+        assert_eq!(status(&std::io::Error::other("secret")), None);
+    }
 
     #[test]
     fn vary_is_added_once_and_never_to_a_star() {

@@ -85,10 +85,12 @@ use std::{
 };
 
 use bartizan_core::ConfigError;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::hex;
 pub use crate::reply::ResponseFuture;
 
 /// The longest id that is accepted, in bytes.
@@ -161,8 +163,9 @@ pub struct RequestId(HeaderValue);
 
 impl RequestId {
     fn generate() -> Self {
-        let text = format!("{:032x}", fastrand::u128(..));
-        Self(HeaderValue::try_from(text).expect("hexadecimal digits"))
+        // One allocation, and none for its clones. Bytes copied from somewhere would take another with the first of them.
+        let text = Bytes::from_owner(hex::digits(fastrand::u128(..)));
+        Self(HeaderValue::from_maybe_shared(text).expect("hexadecimal digits"))
     }
 
     /// The id.
@@ -222,10 +225,9 @@ where
         let id = self.layer.id_of(request.headers());
         let name = &self.layer.name;
         request.headers_mut().insert(name, id.0.clone());
-        let mut headers = HeaderMap::with_capacity(1);
-        headers.insert(name, id.0.clone());
+        let header = id.0.clone();
         request.extensions_mut().insert(id);
-        ResponseFuture::inner(self.inner.call(request)).with_headers(headers)
+        ResponseFuture::inner(self.inner.call(request)).with_header(name.clone(), header)
     }
 }
 

@@ -21,11 +21,11 @@ use tokio::{
 use tower_service::Service;
 
 use crate::{
-    Accept, AcceptError, Accepted, BackOff, Drained, Metered, Observer,
-    connection::Protocol,
+    Accept, AcceptError, Accepted, BackOff, Drained, Metered, Observer, connection,
     drain::{Connection, Drain, Owner, Phase},
     handshake::Gate,
     monitor::Monitor,
+    place::{Place, Protocol},
 };
 
 /// How long a handshake may go on once the drain has begun.
@@ -81,7 +81,7 @@ impl fmt::Debug for Serving {
 /// What is done with connections. Every accept loop has a clone.
 #[derive(Clone)]
 pub(crate) struct Server<H, S> {
-    pub(crate) protocol: Protocol,
+    pub(crate) protocol: Arc<Protocol>,
     pub(crate) gate: Gate,
     pub(crate) handshake: H,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -112,8 +112,8 @@ where
     let drain = &owner.0;
     let observer = server.observer.clone();
 
-    // ## Serving => Draining
-    accept_all(sources, drain, server).await;
+    // ## Serving => Leaving => Draining
+    tokio::join!(accept_all(sources, drain, server), depart(drain));
     drain.close();
     let in_flight = drain.in_flight();
     tracing::info!(in_flight, timeout = ?drain_timeout, "draining");
@@ -140,6 +140,18 @@ where
         observer.drained(counts);
     }
     counts
+}
+
+/// Waits until the listener is asked to stop, and then for as long as whoever routes requests here may need to notice, or until somebody
+/// is in a hurry. Then the drain begins.
+async fn depart(drain: &Drain) {
+    drain.reached(Phase::Leaving).await;
+    if drain.phase() == Phase::Leaving {
+        let delay = drain.delay();
+        tracing::info!(?delay, "shutting down: not ready, and still serving");
+        let _ = time::timeout(delay, drain.reached(Phase::Draining)).await;
+    }
+    drain.begin();
 }
 
 /// Accepts from every source until the drain begins. Then they are closed, and further connects refused.
@@ -256,21 +268,26 @@ where
     let monitor = Arc::clone(&drain.monitor);
     let tally = monitor.open(info.clone(), server.observer.clone());
     let accepted = Accepted::new(Metered::new(io, Arc::clone(&tally)), info);
-    // Before the task runs: a drain that begins now waits for it.
-    let connection = drain.admit(tally);
+    // Taken apart out here: the task has no room for the parts and the whole.
+    let Server {
+        protocol,
+        gate,
+        handshake,
+        service,
+        ..
+    } = server;
+    let place = Arc::new(Place {
+        protocol,
+        // Before the task runs: a drain that begins now waits for it.
+        connection: drain.admit(tally),
+    });
     async move {
-        let Server {
-            protocol,
-            gate,
-            handshake,
-            service,
-            ..
-        } = server;
         let under_way = monitor.handshake();
-        let performed = perform(&gate, handshake, accepted, &connection, &monitor).await;
+        let connection = &place.connection;
+        let performed = perform(&gate, handshake, accepted, connection, &monitor).await;
         drop(under_way);
         if let Some(io) = performed {
-            protocol.serve(io, connection, service).await;
+            connection::serve(io, place, service).await;
         }
     }
 }

@@ -25,7 +25,7 @@ async fn heed(
     handle: ShutdownHandle,
 ) {
     poll_fn(&mut signals).await;
-    tracing::info!("signal received: draining, a second signal cuts");
+    tracing::info!("signal received: shutting down, a second signal cuts");
     handle.shutdown();
     poll_fn(&mut signals).await;
     tracing::warn!("second signal received: cutting");
@@ -78,6 +78,24 @@ mod tests {
         signal.send(()).expect("it listens");
         assert!(heeding.as_mut().poll(&mut cx).is_pending());
         assert_eq!(drain.phase(), Phase::Draining);
+        signal.send(()).expect("it listens");
+        assert!(heeding.as_mut().poll(&mut cx).is_ready());
+        assert_eq!(drain.phase(), Phase::Cut);
+    }
+
+    #[test]
+    fn the_second_does_not_wait_for_the_delay() {
+        let (signal, mut signals) = mpsc::unbounded_channel();
+        let drain = Drain::new();
+        drain.set_delay(std::time::Duration::from_secs(5));
+        let mut heeding = pin!(heed(
+            move |cx: &mut Context<'_>| signals.poll_recv(cx).map(drop),
+            ShutdownHandle(drain.clone()),
+        ));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        signal.send(()).expect("it listens");
+        assert!(heeding.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(drain.phase(), Phase::Leaving);
         signal.send(()).expect("it listens");
         assert!(heeding.as_mut().poll(&mut cx).is_ready());
         assert_eq!(drain.phase(), Phase::Cut);

@@ -1,23 +1,29 @@
 //! A path from a peer's certificate to a trust anchor, verified.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use rustls_pki_types::CertificateDer;
+
+use crate::revocation::Subject;
 
 /// A peer's certificates in the order in which each is signed by the next, up to and without the trust anchor.
 ///
 /// It exists only verified: signatures, validity, names, constraints and usages hold. What it says nothing about is revocation.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Chain {
-    links: Vec<Link>,
+    links: Arc<[Link]>,
 }
 
 /// One certificate of a [`Chain`], and who issued it.
-#[derive(Clone, PartialEq, Eq)]
 pub struct Link {
-    pub(crate) certificate: CertificateDer<'static>,
-    pub(crate) issuer_name: Vec<u8>,
-    pub(crate) issuer_key: Vec<u8>,
+    certificate: CertificateDer<'static>,
+    issuer_name: Vec<u8>,
+    issuer_key: Vec<u8>,
+    /// What revocation wants to know of it: read when it is first asked, and not again for any connection over this path.
+    subject: OnceLock<Result<Subject, der::Error>>,
 }
 
 impl Chain {
@@ -28,11 +34,30 @@ impl Chain {
 
     pub(crate) fn new(links: Vec<Link>) -> Self {
         debug_assert!(!links.is_empty(), "a chain has a leaf");
-        Self { links }
+        Self {
+            links: links.into(),
+        }
     }
 }
 
 impl Link {
+    pub(crate) fn new(
+        certificate: CertificateDer<'static>,
+        issuer_name: Vec<u8>,
+        issuer_key: Vec<u8>,
+    ) -> Self {
+        Self {
+            certificate,
+            issuer_name,
+            issuer_key,
+            subject: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn subject(&self) -> Result<&Subject, &der::Error> {
+        self.subject.get_or_init(|| Subject::parse(self)).as_ref()
+    }
+
     /// The certificate in DER.
     pub fn certificate(&self) -> &[u8] {
         &self.certificate
@@ -52,7 +77,7 @@ impl Link {
 
 impl fmt::Debug for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.links).finish()
+        f.debug_list().entries(&*self.links).finish()
     }
 }
 

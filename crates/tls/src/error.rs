@@ -190,19 +190,20 @@ impl Error {
 
     /// A refusal by the engine, without its source.
     pub(crate) fn of_refusal(refusal: &Refusal) -> Self {
-        if refusal.is_revoked() {
-            Self::new(
-                Stage::Revocation,
-                Kind::Revoked,
-                "a certificate of the peer is revoked",
+        let (kind, message) = if refusal.is_revoked() {
+            (Kind::Revoked, "a certificate of the peer is revoked")
+        } else if refusal.is_must_staple() {
+            (
+                Kind::Unavailable,
+                "the peer's certificate demands an OCSP staple, and the peer sent none that counts",
             )
         } else {
-            Self::new(
-                Stage::Revocation,
+            (
                 Kind::Unavailable,
                 "it is not known whether the peer's certificate is revoked, and has to be",
             )
-        }
+        };
+        Self::new(Stage::Revocation, kind, message)
     }
 
     #[cfg(feature = "acme")]
@@ -246,8 +247,8 @@ impl Error {
         self.0.kind == Kind::Revoked
     }
 
-    /// Whether another try, or one at another address, may well succeed: time ran out, the connection broke, or nobody could be
-    /// asked about revocation.
+    /// Whether another try, or one at another address, may well succeed: time ran out, the connection broke, nobody could be asked
+    /// about revocation, or a staple that was promised was not there.
     ///
     /// What a certificate says, what an alert says, and what the two ends have in common does not change by asking again. Nothing of
     /// a request was sent in any case.

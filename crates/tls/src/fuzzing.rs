@@ -10,13 +10,15 @@ use crate::{
     Provider,
     revocation::fuzzing,
     verify::{Paths, Role},
-    x509::Details,
+    x509::{Certificate, Usage},
 };
 
 /// Reads a certificate, and the names in it.
 pub fn certificate(bytes: &[u8]) {
-    if let Ok(details) = Details::parse(bytes) {
-        details.names();
+    if let Ok(certificate) = Certificate::parse(bytes) {
+        certificate.names();
+        let _ = (certificate.must_staple(), certificate.may_answer());
+        let _ = certificate.allows(Usage::CrlSign);
     }
     fuzzing::certificate(bytes);
 }
@@ -32,8 +34,11 @@ pub fn path(certificates: Vec<Vec<u8>>, root: &[u8], provider: &Provider) {
     // 2030-01-01: long after the root was made, and long before it ends.
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_893_456_000));
     let roots = Arc::new(roots);
+    let Some((leaf, intermediates)) = certificates.split_first() else {
+        return;
+    };
     for role in [Role::Server, Role::Client] {
         let paths = Paths::new(Arc::clone(&roots), provider.algorithms(), role);
-        let _ = paths.recall(&certificates, now);
+        let _ = paths.verify(leaf, intermediates, now);
     }
 }

@@ -11,11 +11,7 @@ use rustls::{InconsistentKeys, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use webpki::EndEntityCert;
 
-use crate::{
-    Error, Provider,
-    error::pem_fault,
-    x509::{Details, system_time},
-};
+use crate::{Error, Provider, error::pem_fault, x509::Certificate};
 
 /// A certificate chain and its private key, checked to belong together.
 ///
@@ -137,8 +133,9 @@ impl Identity {
             .ok_or_else(|| failed("the chain is empty"))?;
         let unreadable = "the first certificate cannot be read";
         EndEntityCert::try_from(leaf).map_err(|error| failed(unreadable).with_source(error))?;
-        let details =
-            Details::parse(leaf).map_err(|error| failed(unreadable).with_source(error))?;
+        let (not_after, must_staple) = Certificate::parse(leaf)
+            .and_then(|leaf| Ok((leaf.not_after, leaf.must_staple()?)))
+            .map_err(|error| failed(unreadable).with_source(error))?;
         match key.keys_match() {
             // A key that does not tell its public half is taken at its owner's word.
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
@@ -150,8 +147,8 @@ impl Identity {
             }
         }
         Ok(Self(Arc::new(Inner {
-            must_staple: details.must_staple,
-            not_after: system_time(details.not_after),
+            must_staple,
+            not_after,
             current: RwLock::new(Arc::new(key)),
         })))
     }

@@ -9,7 +9,7 @@ use rustls::{CommonState, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
-use crate::{PeerName, TlsVersion, provider::suite_name, revocation::Verdict, x509::Details};
+use crate::{PeerName, TlsVersion, provider::suite_name, revocation::Verdict, x509::Certificate};
 
 /// What a TLS connection is like, and who is at the other end.
 ///
@@ -153,7 +153,7 @@ impl TlsInfo {
     pub fn peer_names(&self) -> &[PeerName] {
         self.0.names.get_or_init(|| {
             self.peer_certificate()
-                .and_then(|certificate| Some(Details::parse(certificate).ok()?.names()))
+                .and_then(|certificate| Some(Certificate::parse(certificate).ok()?.names()))
                 .unwrap_or_default()
         })
     }

@@ -4,6 +4,7 @@
 //! - [`accept`] is the listener's: [`TlsAcceptor`] makes TLS connections of accepted ones.
 //! - [`revocation`] is one engine for both: lists, staples and responders.
 //! - [`Identity`] is who one end is, [`TrustAnchors`] whom it trusts, and [`Provider`] the cryptography it does that with.
+//! - [`TicketKeys`] let several processes resume each other's sessions.
 //! - [`TlsInfo`] is what a handshake came to, for the extensions of requests and responses.
 //! - [`dangerous`] is what makes TLS less than it seems.
 //!
@@ -11,7 +12,7 @@
 //!
 //! - The provider is passed in. rustls's process-wide default is neither read nor set.
 //! - Certificates are verified, on resumed sessions too, by one clock that a test can set.
-//! - No session outlives the settings it was made by.
+//! - No session outlives the policy it was made by.
 //! - Every handshake has a time limit, and it covers what is asked about revocation.
 //! - There is no TLS 1.1, no early data, no renegotiation, no compression and no key exchange without forward secrecy.
 //! - Nothing shows a private key: not `Debug`, not an error.
@@ -53,6 +54,7 @@ mod reload;
 pub mod revocation;
 mod settle;
 mod stream;
+mod tickets;
 mod trust;
 mod verify;
 mod x509;
@@ -67,6 +69,7 @@ pub use self::{
     options::TlsVersion,
     provider::Provider,
     stream::{MaybeTls, TlsStream},
+    tickets::TicketKeys,
     trust::TrustAnchors,
     x509::PeerName,
 };

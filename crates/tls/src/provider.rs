@@ -51,7 +51,8 @@ impl Provider {
 
     /// Any provider of rustls 0.23. Unstable: it goes with rustls's versions, not with ours.
     ///
-    /// A listener on it keeps sessions in memory instead of in tickets, as rustls has no way to ask a provider for those.
+    /// A listener on it keeps sessions in memory instead of in tickets, as rustls has no way to ask a provider for those, unless it is
+    /// given [keys](crate::TicketKeys).
     pub fn unstable_from_rustls(crypto: impl Into<Arc<CryptoProvider>>) -> Self {
         Self {
             crypto: crypto.into(),

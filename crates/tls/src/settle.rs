@@ -1,9 +1,18 @@
 //! What both ends do after a handshake, and before anybody gets the connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use rustls::{CommonState, HandshakeKind};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep},
+};
 
 use crate::{
     Error, Stage,
@@ -30,7 +39,7 @@ impl Checks {
             return Ok(None);
         };
         let certificates = connection.peer_certificates().unwrap_or_default();
-        if certificates.is_empty() {
+        let Some((leaf, intermediates)) = certificates.split_first() else {
             return if self.mandatory {
                 Err(Error::of_rustls(
                     rustls::Error::NoCertificatesPresented,
@@ -39,13 +48,13 @@ impl Checks {
             } else {
                 Ok(None)
             };
-        }
+        };
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         if !resumed && self.engine.is_none() {
             return Ok(None);
         }
         paths
-            .recall(certificates, self.clock.now())
+            .verify(leaf, intermediates, self.clock.now())
             .map(Some)
             .map_err(|error| Error::of_rustls(error, Stage::Verify))
     }
@@ -54,20 +63,19 @@ impl Checks {
     pub(crate) async fn revocation(
         &self,
         path: Option<Arc<Verified>>,
-        deadline: Instant,
+        deadline: Pin<&mut Sleep>,
     ) -> Result<Verdict, Error> {
         let (Some(engine), Some(path)) = (&self.engine, path) else {
             return Ok(Verdict::Unchecked);
         };
         let now = system_time(self.clock.now());
-        match timeout_at(deadline, engine.after_handshake(&path.chain, now)).await {
-            Ok(Ok(verdict)) => Ok(verdict),
-            Ok(Err(refusal)) => Err(Error::of_refusal(&refusal).with_source(refusal)),
-            Err(elapsed) => Err(Error::timed_out(
+        match within(deadline, engine.after_handshake(&path.chain, now)).await {
+            Some(Ok(verdict)) => Ok(verdict),
+            Some(Err(refusal)) => Err(Error::of_refusal(&refusal).with_source(refusal)),
+            None => Err(Error::timed_out(
                 Stage::Revocation,
                 "no answer about revocation in the time for the handshake",
-            )
-            .with_source(elapsed)),
+            )),
         }
     }
 }
@@ -76,6 +84,22 @@ impl Checks {
 pub(crate) fn deadline_after(timeout: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     Instant::now() + timeout.min(FAR)
+}
+
+/// What comes of it, or `None` at the deadline. All stages of one connection share its timer, which is armed by the first that waits.
+pub(crate) async fn within<T>(
+    mut deadline: Pin<&mut Sleep>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        // Looked at whatever the peer has used up of the task's turn, or one that sends without an end has all the time it wants.
+        Poll::Pending => Pin::new(&mut unconstrained(deadline.as_mut()))
+            .poll(cx)
+            .map(|()| None),
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -107,8 +131,21 @@ mod tests {
         assert!(!client.is_handshaking() && !server.is_handshaking());
     }
 
-    /// A reload makes new ticket keys, so nobody gets this far. If one did, say by tickets that several processes share, rustls
-    /// would let it in: it asks for no certificate when a session is resumed.
+    #[tokio::test(start_paused = true)]
+    async fn the_deadline_counts_though_the_peer_has_used_up_the_turn() {
+        let over = tokio::time::sleep_until(Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // As one does that sends and sends.
+        let sending = async {
+            for _ in 0..100_000 {
+                tokio::task::consume_budget().await;
+            }
+        };
+        assert_eq!(within(pin!(over), sending).await, None);
+    }
+
+    /// A reload makes new ticket keys, and shared ones are bound to the policy, so nobody gets this far. If one did, rustls would let
+    /// it in: it asks for no certificate when a session is resumed.
     #[test]
     fn a_session_without_the_certificate_that_is_required_is_refused() {
         let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();

@@ -4,6 +4,7 @@ use std::{fmt, fs, path::Path, sync::Arc};
 
 use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, TrustAnchor, pem::PemObject};
+use sha2::{Digest, Sha256};
 
 use crate::{Error, error::pem_fault};
 
@@ -149,6 +150,29 @@ impl TrustAnchors {
     /// Never: every constructor fails instead.
     pub fn is_empty(&self) -> bool {
         self.anchors.is_empty()
+    }
+
+    /// What the set is told apart by from every other: whatever the order in which it was put together.
+    pub(crate) fn digest(&self, context: &[u8]) -> [u8; 32] {
+        let mut roots = self
+            .anchors
+            .iter()
+            .map(|root| {
+                let constraints = root.name_constraints.as_deref().unwrap_or_default();
+                let mut hash = Sha256::new();
+                for part in [&root.subject, &root.subject_public_key_info, constraints] {
+                    hash.update((part.len() as u64).to_be_bytes());
+                    hash.update(part);
+                }
+                <[u8; 32]>::from(hash.finalize())
+            })
+            .collect::<Vec<_>>();
+        roots.sort_unstable();
+        roots.dedup();
+        let mut hash = Sha256::new();
+        hash.update(roots.as_flattened());
+        hash.update(context);
+        hash.finalize().into()
     }
 
     pub(crate) fn store(&self) -> Arc<RootCertStore> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bartizan_core::{BoxError, ConfigError};
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
@@ -140,18 +140,19 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let asked = request.extensions().get().copied();
-        let call = Call::of(&request);
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         CallTimeoutFuture {
             inner: self.inner.call(request),
             deadline: Deadline::new(asked.unwrap_or(self.timeout)),
-            call,
+            method,
+            uri,
             timer: None,
         }
     }
 }
 
 /// Waits until the limit is up, by a timer that is made when it is first needed.
-fn poll_deadline(
+pub(crate) fn poll_deadline(
     deadline: Option<Deadline>,
     mut timer: Pin<&mut Option<Sleep>>,
     cx: &mut Context<'_>,
@@ -176,7 +177,8 @@ pin_project! {
         #[pin]
         inner: F,
         deadline: Option<Deadline>,
-        call: Call,
+        method: Method,
+        uri: Uri,
         #[pin]
         timer: Option<Sleep>,
     }
@@ -202,7 +204,8 @@ where
             });
         }
         let error = ready!(poll_deadline(*this.deadline, this.timer, cx));
-        Poll::Ready(Err(error.with_call(Some(this.call.clone()))))
+        let call = Call::new(this.method.clone(), this.uri.clone());
+        Poll::Ready(Err(error.with_call(Some(call))))
     }
 }
 
@@ -214,8 +217,8 @@ pin_project! {
         #[pin]
         inner: Option<B>,
         deadline: Option<Deadline>,
-        #[pin]
-        timer: Option<Sleep>,
+        // Boxed, as most bodies are there with their heads and all would carry its place along.
+        timer: Option<Pin<Box<Option<Sleep>>>>,
     }
 }
 
@@ -244,11 +247,14 @@ where
                     return Poll::Ready(Some(frame.map_err(|error| Error::of_body(error.into()))));
                 }
             },
-            Poll::Pending => ready!(poll_deadline(*this.deadline, this.timer.as_mut(), cx)),
+            Poll::Pending => {
+                let timer = this.timer.get_or_insert_with(|| Box::pin(None));
+                ready!(poll_deadline(*this.deadline, timer.as_mut(), cx))
+            }
         };
         // Now, and not when the reader gets round to it: it holds a connection.
         this.inner.set(None);
-        this.timer.set(None);
+        *this.timer = None;
         Poll::Ready(Some(Err(error)))
     }
 

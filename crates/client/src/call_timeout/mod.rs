@@ -28,6 +28,8 @@
 
 mod layer;
 
+#[cfg(feature = "sse")]
+pub(crate) use self::layer::poll_deadline;
 pub use self::layer::{CallTimeoutBody, CallTimeoutFuture, CallTimeoutLayer, CallTimeoutService};
 
 use std::{future::Future, pin::pin, time::Duration};
@@ -38,7 +40,8 @@ use crate::{Error, error::Kind};
 
 /// How long a call may take, from [`send`](crate::RequestBuilder::send) to the end of its body: an option of one request, read from
 /// its extensions by `send`, and by [`ResponseExt`](crate::ResponseExt) from what `send` left in the response; and by a
-/// [`CallTimeoutLayer`], in place of its own. [`Duration::MAX`] is no limit.
+/// [`CallTimeoutLayer`], in place of its own. [`Duration::MAX`] is no limit. Of an event source, how long each attempt may take until
+/// the head of its response.
 ///
 /// What happens to the call when time runs out is what happens when its future is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -258,10 +258,8 @@ where
             }
         }
         // A response to `HEAD` has the headers of a body, and none.
-        let decoding = (is_decoding && request.method() != Method::HEAD).then(|| For {
-            call: Call::of(&request),
-            settings: Arc::clone(&self.settings),
-        });
+        let decoding = (is_decoding && request.method() != Method::HEAD)
+            .then(|| For(Arc::clone(&self.settings)));
         DecompressionFuture {
             inner: self.inner.call(request),
             decoding,
@@ -269,11 +267,9 @@ where
     }
 }
 
+/// How a response is decoded.
 #[derive(Debug)]
-struct For {
-    call: Call,
-    settings: Arc<Settings>,
-}
+struct For(Arc<Settings>);
 
 pin_project! {
     /// The response of a [`DecompressionService`].
@@ -306,7 +302,7 @@ where
 }
 
 impl For {
-    fn decode<B: Body>(self, response: Response<B>) -> Result<Response<DecodedBody<B>>, Error> {
+    fn decode<B: Body>(self, mut response: Response<B>) -> Result<Response<DecodedBody<B>>, Error> {
         // A part starts in the middle of the coding. What has ended has nothing to decode.
         if response.status() == StatusCode::PARTIAL_CONTENT || response.body().is_end_stream() {
             return Ok(response.map(DecodedBody::plain));
@@ -317,7 +313,9 @@ impl For {
                 let error = format!(
                     "the response has more than {MOST_CODINGS} content codings, one on top of the other"
                 );
-                return Err(Error::new(Kind::Decode, error).with_call(Some(self.call)));
+                // Of the transport, if it is ours; else of whoever sent the request.
+                let call = Call::answered_by(response.extensions_mut());
+                return Err(Error::new(Kind::Decode, error).with_call(call));
             }
             Encoded::By(codings) => codings,
         };
@@ -328,7 +326,7 @@ impl For {
             codings: codings.clone(),
             wire_length: body.size_hint().exact(),
         });
-        let body = DecodedBody::decoding(body, codings, self.settings.limits);
+        let body = DecodedBody::decoding(body, codings, self.0.limits);
         Ok(Response::from_parts(head, body))
     }
 }

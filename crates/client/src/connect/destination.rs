@@ -16,9 +16,9 @@ use http::{
 };
 
 use super::Alpn;
-use crate::Timeouts;
 #[cfg(feature = "proxy")]
 use crate::proxy::{Proxy, Route};
+use crate::{Phase, Timeouts, pool::Phases};
 
 /// Where a connection goes, and how: what a connector is called with, and what the pool keeps connections under.
 ///
@@ -36,6 +36,8 @@ pub struct Destination {
     has_tls_above: bool,
     is_proxy: bool,
     only: Option<Alpn>,
+    /// Where what connecting took is noted, if somebody wants to know.
+    phases: Option<Arc<Phases>>,
 }
 
 /// Those of [`Timeouts`] that a connector keeps. They ride along, so that one connector serves requests with different ones.
@@ -75,23 +77,30 @@ impl Destination {
         }
         let authority = uri.authority()?.clone();
         let bytes = authority.as_str().as_bytes();
-        // User information ends with an `@`, and is nobody's business here.
-        let start = bytes.iter().rposition(|byte| *byte == b'@');
-        let start = start.map_or(0, |at| at + 1);
-        // An IPv6 address has colons of its own, and ends with its bracket.
-        let last = match bytes.get(start) {
-            Some(b'[') => bytes[start..].iter().position(|byte| *byte == b']')?,
-            _ => 0,
-        };
-        let colon = bytes[start + last..].iter().position(|byte| *byte == b':');
-        let end = colon.map_or(bytes.len(), |at| start + last + at);
+        let (mut start, mut colon) = (0, None);
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                // User information ends with it, and is nobody's business here.
+                b'@' => (start, colon) = (at + 1, None),
+                b':' if colon.is_none() => colon = Some(at),
+                // An IPv6 address has colons of its own, and ends with its bracket.
+                b']' => colon = None,
+                _ => {}
+            }
+        }
+        let end = colon.unwrap_or(bytes.len());
         if start == end {
             return None;
         }
         let port = match authority.as_str().get(end + 1..) {
-            Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-            None if is_https => 443,
-            None => 80,
+            // With a colon and nothing after it (RFC 3986 section 3.2.3), too.
+            Some(port) if !port.is_empty() => {
+                // `parse` would take a leading plus, which the grammar has not.
+                let is_port = |number: &u16| *number != 0 && !port.starts_with('+');
+                port.parse().ok().filter(is_port)?
+            }
+            _ if is_https => 443,
+            _ => 80,
         };
         Some(Self {
             is_https,
@@ -103,7 +112,27 @@ impl Destination {
             has_tls_above: false,
             is_proxy: false,
             only: None,
+            phases: None,
         })
+    }
+
+    /// Whether `uri` and `options` are what this was made of, letter by letter. If not, they may lead here all the same.
+    pub(crate) fn is_written_as(&self, uri: &Uri, options: Option<&ConnectOptions>) -> bool {
+        let scheme = if self.is_https {
+            &Scheme::HTTPS
+        } else {
+            &Scheme::HTTP
+        };
+        let authority = uri.authority().map(Authority::as_str);
+        authority == Some(self.authority.as_str())
+            && uri.scheme() == Some(scheme)
+            && self.options.as_ref() == options
+            && !self.has_user_information()
+    }
+
+    /// Whether the URI had more than a host and a port.
+    pub(crate) const fn has_user_information(&self) -> bool {
+        self.host.start > 0
     }
 
     /// A proxy as a destination of its own: what goes there by TLS is the proxy's business, not the origin's.
@@ -120,6 +149,7 @@ impl Destination {
             has_tls_above: false,
             is_proxy: true,
             only: None,
+            phases: self.phases.clone(),
         }
     }
 
@@ -151,6 +181,49 @@ impl Destination {
     pub const fn with_only(mut self, protocol: Option<Alpn>) -> Self {
         self.only = protocol;
         self
+    }
+
+    /// The same for one connection, of which it notes what its parts take.
+    pub(crate) fn with_phases(mut self) -> Self {
+        self.phases = Some(Arc::default());
+        self
+    }
+
+    pub(crate) fn phases(&self) -> Option<&Phases> {
+        self.phases.as_deref()
+    }
+
+    /// Tells how long a part of connecting took, for the [`Timings`](crate::Timings) of the requests that waited for it: for connectors
+    /// of one's own.
+    ///
+    /// The part is [`Phase::Resolve`], [`Phase::Connect`], [`Phase::Proxy`] or [`Phase::Tls`], and others are not kept. What is told
+    /// of the same part again is added to it.
+    ///
+    /// ```
+    /// use bartizan_client::{Phase, RecordTimings, RequestExt, Timings, connect::Destination, pool::Pool};
+    /// use bartizan_core::Body;
+    /// use bartizan_testing::Loopback;
+    /// use http::{Request, Response};
+    /// use std::time::Duration;
+    /// use tokio::net::TcpStream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Loopback::start(|_: Request<Body>| async { Response::new(Body::empty()) }).await;
+    /// let pool = Pool::new(tower::service_fn(|to: Destination| async move {
+    ///     to.record(Phase::Resolve, Duration::from_millis(7));
+    ///     TcpStream::connect((to.host(), to.port())).await
+    /// }));
+    /// let response = pool.get(server.uri("/")).extension(RecordTimings).send().await?;
+    /// let timings: &Timings = response.extensions().get().expect("as asked for");
+    /// assert_eq!((timings.resolve(), timings.connect()), (Some(Duration::from_millis(7)), None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn record(&self, phase: Phase, took: Duration) {
+        if let Some(phases) = &self.phases {
+            phases.add(phase, took);
+        }
     }
 
     /// The only protocol that will be spoken. `None` if the TLS handshake decides.
@@ -353,5 +426,85 @@ impl ConnectOptions {
     fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(uri: &str) -> Uri {
+        uri.parse().expect("a URI")
+    }
+
+    #[test]
+    fn hosts_and_ports() {
+        for (from, host, port) in [
+            ("http://h", "h", 80),
+            ("https://h/", "h", 443),
+            ("http://h:81", "h", 81),
+            ("http://127.0.0.1:5000/a:b@c", "127.0.0.1", 5000),
+            ("http://[::1]", "[::1]", 80),
+            ("http://[2001:db8::1]:81/", "[2001:db8::1]", 81),
+            ("http://me@h:81/", "h", 81),
+            ("http://me:secret@h/", "h", 80),
+            ("http://me:1@[::1]:81/", "[::1]", 81),
+        ] {
+            let to = Destination::of(&uri(from)).expect(from);
+            assert_eq!((to.host(), to.port()), (host, port), "{from}");
+            assert_eq!(to.has_user_information(), from.contains("me"), "{from}");
+        }
+        for nowhere in [
+            "/a",
+            "h:80",
+            "ftp://h/",
+            "http://h:0/",
+            "http://h:65536/",
+            "http://h:/",
+        ] {
+            assert!(Destination::of(&uri(nowhere)).is_none(), "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_the_same_leads_to_the_same_place() {
+        let tag = |tag: &str| Some(ConnectOptions::new().isolation(tag));
+        let cases = [
+            "http://h/",
+            "https://h/",
+            "http://H/",
+            "http://h:80/",
+            "http://h:81/",
+            "http://i/",
+            "http://me@h/",
+            "/a",
+            "h:80",
+        ];
+        let mut same = 0;
+        for (made_of, asked) in cases.iter().flat_map(|a| cases.iter().map(move |b| (a, b))) {
+            for (ours, theirs) in [
+                (None, None),
+                (tag("a"), tag("a")),
+                (tag("a"), tag("b")),
+                (None, tag("a")),
+            ] {
+                let Some(to) = Destination::of(&uri(made_of)) else {
+                    continue;
+                };
+                let to = to.with_options(ours.clone());
+                if !to.is_written_as(&uri(asked), theirs.as_ref()) {
+                    continue;
+                }
+                same += 1;
+                let other = Destination::of(&uri(asked)).expect("it leads somewhere");
+                assert_eq!(to, other.with_options(theirs.clone()), "{made_of} {asked}");
+                assert!(
+                    !asked.contains('@'),
+                    "who is named there is not to be overlooked"
+                );
+            }
+        }
+        // Each of six with itself, with the same options or none.
+        assert_eq!(same, 12);
     }
 }

@@ -13,11 +13,14 @@ use hyper_util::{
     rt::TokioIo,
 };
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 use tower_service::Service;
 
 use super::{Alpn, Connected, Connecting, Connection, Destination, error_of, limited};
-use crate::{Error, error::Kind};
+use crate::{Error, Phase, error::Kind};
 
 /// A connector that was made for hyper-util's client, as one of ours: a `Service<Uri>`, such as hyper-rustls' `HttpsConnector`.
 ///
@@ -116,10 +119,15 @@ where
                 .flatten()
                 .reduce(std::time::Duration::saturating_add)
                 .filter(|_| has_limit);
+            let began = Instant::now();
             match limited(limit, connecting).await {
-                Ok(Ok(connection)) => Ok(HyperStream {
-                    io: TokioIo::new(connection),
-                }),
+                Ok(Ok(connection)) => {
+                    // All of it is one to whoever looks from here.
+                    destination.record(Phase::Connect, began.elapsed());
+                    Ok(HyperStream {
+                        io: TokioIo::new(connection),
+                    })
+                }
                 Ok(Err(error)) => Err(error_of(error.into(), &destination)),
                 Err(limit) => Err(Error::new(
                     Kind::ConnectTimeout,

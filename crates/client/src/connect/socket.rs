@@ -25,7 +25,7 @@ use super::{
     SocketOptions, happy_eyeballs::race,
 };
 use crate::{
-    Error,
+    Error, Phase,
     dns::{Answer, InvalidName, Name, StaticOverrides, SystemResolver},
     error::Kind,
 };
@@ -181,7 +181,12 @@ where
                 .options()
                 .and_then(ConnectOptions::get_unix_socket);
             match unix_socket {
-                Some(path) => connect_unix(path, destination.connect_timeout()).await,
+                Some(path) => {
+                    let began = Instant::now();
+                    let socket = connect_unix(path, destination.connect_timeout()).await?;
+                    destination.record(Phase::Connect, began.elapsed());
+                    Ok(socket)
+                }
                 None if destination.needs_proxy() => Err(Error::new(
                     Kind::Proxy,
                     "the request asks for a proxy, and this connector knows none: put a ProxyLayer above it",
@@ -215,9 +220,14 @@ where
         Some((addresses, port)) => (Answer::new(addresses), port),
         None => {
             let answer = resolve(host, resolver, resolve_until).await;
-            (answer.map_err(|error| error.explained(destination))?, port)
+            let answer = answer.map_err(|error| error.explained(destination))?;
+            if literal(host).is_none() {
+                destination.record(Phase::Resolve, now.elapsed());
+            }
+            (answer, port)
         }
     };
+    let resolved = Instant::now();
     let local = destination
         .options()
         .and_then(ConnectOptions::get_local_address);
@@ -231,7 +241,10 @@ where
         &mut attempts,
     );
     match limited(destination.connect_timeout(), racing).await {
-        Ok(Some(stream)) => Ok(stream),
+        Ok(Some(stream)) => {
+            destination.record(Phase::Connect, resolved.elapsed());
+            Ok(stream)
+        }
         Ok(None) => Err(Error::new(
             Kind::Connect,
             format!("connection failed: tried {host}:{port}; check that something listens there"),

@@ -10,6 +10,7 @@ use std::{
 
 use bartizan_core::{BoxError, ConfigError};
 use bartizan_tls::{ClientTls, ConnectorHandle, MaybeTls, Target, TlsConnectorLayer};
+use tokio::time::Instant;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -17,7 +18,7 @@ use super::{
     Alpn, ConnectOptions, Connected, Connecting, Connection, Destination, error_of,
     socket::{limited, unbracketed},
 };
-use crate::{Error, error::Kind};
+use crate::{Error, Phase, error::Kind};
 
 /// Makes TLS on the connections of another connector, for the destinations that [need it](Destination::needs_tls); the others pass.
 ///
@@ -222,10 +223,18 @@ where
             let Some(layer) = layer else {
                 return Ok(MaybeTls::plain(connection));
             };
+            let began = Instant::now();
             let handshake = layer.layer(Given(Some(connection))).call(&destination);
             let (host, port) = (destination.host(), destination.port());
             match limited(destination.tls_timeout(), handshake).await {
-                Ok(Ok(connection)) => Ok(connection),
+                Ok(Ok(connection)) => {
+                    let phase = match destination.is_proxy() {
+                        true => Phase::Proxy,
+                        false => Phase::Tls,
+                    };
+                    destination.record(phase, began.elapsed());
+                    Ok(connection)
+                }
                 Ok(Err(error)) => Err(failed(error, host, port)),
                 Err(limit) => Err(Error::new(
                     Kind::TlsTimeout,

@@ -54,7 +54,7 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || host == "[::1]"
-        || host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback())
+        || host.starts_with("127.") && host.parse::<Ipv4Addr>().is_ok()
 }
 
 /// Whether a host is an address. Names that end in a number are read as one by some resolvers, so they count as well.

@@ -77,7 +77,7 @@ where
                 store: self.store.clone(),
                 uri: request.uri().clone(),
                 method: request.method().clone(),
-                site: request.extensions().get().cloned(),
+                site: request.extensions().get().cloned().map(Box::new),
             });
         if let Some(cookies) = sent
             .as_ref()
@@ -98,7 +98,8 @@ struct Sent<J> {
     store: J,
     uri: Uri,
     method: Method,
-    site: Option<SiteForCookies>,
+    /// Boxed, as few have one and all futures have its place.
+    site: Option<Box<SiteForCookies>>,
 }
 
 impl<J> Sent<J> {
@@ -106,7 +107,7 @@ impl<J> Sent<J> {
         CookieRequest {
             uri: &self.uri,
             method: &self.method,
-            site: self.site.as_ref(),
+            site: self.site.as_deref(),
         }
     }
 }

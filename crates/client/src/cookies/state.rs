@@ -61,6 +61,10 @@ impl State {
     /// The pairs for a request, longest path first, then the oldest (RFC 6265 section 5.4). Empty for none.
     pub(super) fn header(&mut self, request: &CookieRequest<'_>, now: SystemTime) -> String {
         let mut header = String::new();
+        // Nothing is asked about the host of each request by those who never see a cookie.
+        if self.total == 0 {
+            return header;
+        }
         let Some(origin) = Origin::of(request.uri) else {
             return header;
         };

@@ -113,7 +113,7 @@ impl ForwardedElement {
     }
 }
 
-pub(super) fn is_host(host: &str) -> bool {
+pub(crate) fn is_host(host: &str) -> bool {
     !host.contains('@')
         && host
             .parse::<Authority>()
@@ -154,7 +154,7 @@ impl fmt::Display for ForwardedElement {
 }
 
 /// RFC 9110 section 5.6.2.
-pub(super) const fn is_token(byte: u8) -> bool {
+pub(crate) const fn is_token(byte: u8) -> bool {
     matches!(
         byte,
         b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'

@@ -138,18 +138,18 @@ impl Settings {
             ForwardedMode::Transition => {
                 if !headers.contains_key(FORWARDED) {
                     for hop in ForwardedElement::of_legacy(headers) {
-                        add(headers, FORWARDED, &hop.to_string());
+                        append(headers, FORWARDED, &hop.to_string());
                     }
                 }
                 remove_legacy(headers);
                 if let Some(element) = element {
-                    add(headers, FORWARDED, &element.to_string());
+                    append(headers, FORWARDED, &element.to_string());
                 }
             }
             ForwardedMode::Enable => {
                 let Some(element) = element else { return };
                 if self.headers != ForwardedHeaders::Legacy {
-                    add(headers, FORWARDED, &element.to_string());
+                    append(headers, FORWARDED, &element.to_string());
                 }
                 if self.headers != ForwardedHeaders::Standard {
                     add_legacy(headers, element);
@@ -167,7 +167,7 @@ fn remove_legacy(headers: &mut HeaderMap) {
 
 fn add_legacy(headers: &mut HeaderMap, element: &ForwardedElement) {
     if let Some(client) = element.client() {
-        add(headers, X_FORWARDED_FOR, &client.to_legacy());
+        append(headers, X_FORWARDED_FOR, &client.to_legacy());
     }
     let firsts = [
         (X_FORWARDED_HOST, element.host()),
@@ -181,7 +181,7 @@ fn add_legacy(headers: &mut HeaderMap, element: &ForwardedElement) {
 }
 
 /// Adds a member to a list, in one field: there are readers that look at the first alone.
-fn add(headers: &mut HeaderMap, name: HeaderName, member: &str) {
+pub(crate) fn append(headers: &mut HeaderMap, name: HeaderName, member: &str) {
     let mut list = Vec::new();
     for value in headers.get_all(&name) {
         list.extend_from_slice(value.as_bytes());

@@ -103,3 +103,7 @@ pub use self::{
     node::ForwardedNode,
     parse::ForwardedError,
 };
+pub(crate) use self::{
+    element::{is_host, is_token},
+    layer::append,
+};

@@ -78,7 +78,9 @@ impl ResponseBody {
     }
 
     fn end(&mut self, rest: Option<Incoming>) {
-        self.timer = None;
+        if self.timer.is_some() {
+            self.timer = None;
+        }
         let Some(lease) = self.lease.take() else {
             return;
         };
@@ -122,15 +124,15 @@ impl ResponseBody {
 
 /// Once hyper is done with the connection, both ways, it is free: at once nearly always, and else when its driver says so.
 fn return_http1(lease: Lease, rest: Option<Incoming>, upload: Option<Arc<Upload>>) {
+    if rest.is_none() && lease.conn().is_ready() {
+        return lease.release();
+    }
     let conn = lease.conn().clone();
     let too_long = rest
         .as_ref()
         .is_some_and(|rest| rest.size_hint().lower() > lease.inner().config.drain_bytes);
     if too_long || conn.control.is_poisoned.load(Ordering::Relaxed) {
         return lease.discard();
-    }
-    if rest.is_none() && conn.is_ready() {
-        return lease.release();
     }
     let handover = &conn.control.handover;
     if let Err(returning) = handover.park(Box::new(Returning::new(lease, rest, upload))) {

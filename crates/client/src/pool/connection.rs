@@ -8,7 +8,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -36,6 +36,9 @@ pub(super) struct Control {
     pool: Weak<Inner>,
     pub(super) id: ConnId,
     pub(super) destination: Destination,
+    pub(super) connected: Connected,
+    pub(super) speaks: Speaks,
+    pub(super) opened: Instant,
     pub(super) handover: Handover<Box<Returning>>,
     socket: AtomicU8,
     /// In milliseconds, or `u64::MAX` for none.
@@ -59,12 +62,17 @@ impl Control {
         pool: Weak<Inner>,
         id: ConnId,
         destination: Destination,
+        connected: Connected,
+        speaks: Speaks,
         write_timeout: Option<Duration>,
     ) -> Arc<Self> {
         let control = Self {
             pool,
             id,
             destination,
+            connected,
+            speaks,
+            opened: Instant::now(),
             handover: Handover::new(),
             socket: AtomicU8::new(DIALED),
             write_timeout: AtomicU64::new(u64::MAX),
@@ -75,6 +83,13 @@ impl Control {
         };
         control.set_write_timeout(write_timeout);
         Arc::new(control)
+    }
+
+    pub(super) const fn version(&self) -> Version {
+        match self.speaks {
+            Speaks::Http1 => Version::HTTP_11,
+            Speaks::Http2 => Version::HTTP_2,
+        }
     }
 
     pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) {
@@ -146,10 +161,8 @@ impl fmt::Debug for Control {
 pub(super) struct Conn {
     pub(super) control: Arc<Control>,
     pub(super) sender: Sender,
-    pub(super) connected: Connected,
     /// What the `Host` header says, if the request does not.
     pub(super) host: HeaderValue,
-    pub(super) opened: Instant,
 }
 
 pub(super) enum Sender {
@@ -158,21 +171,12 @@ pub(super) enum Sender {
 }
 
 impl Conn {
-    pub(super) const fn speaks(&self) -> Speaks {
-        match self.sender {
-            Sender::Http1(_) => Speaks::Http1,
-            Sender::Http2(_) => Speaks::Http2,
-        }
-    }
-
-    pub(super) const fn version(&self) -> Version {
-        match self.sender {
-            Sender::Http1(_) => Version::HTTP_11,
-            Sender::Http2(_) => Version::HTTP_2,
-        }
+    pub(super) fn speaks(&self) -> Speaks {
+        self.control.speaks
     }
 
     /// Whether it takes a request now: for HTTP/1.1, hyper has finished with the last one, both ways.
+    #[inline]
     pub(super) fn is_ready(&self) -> bool {
         match &self.sender {
             Sender::Http1(sender) => lock(sender).is_ready(),
@@ -199,12 +203,10 @@ impl fmt::Debug for Conn {
 /// Begins to speak HTTP on a connection.
 pub(super) async fn handshake(
     stream: Box<dyn Stream>,
-    connected: Connected,
     control: Arc<Control>,
-    speaks: Speaks,
     http2: &Http2,
 ) -> hyper::Result<(Arc<Conn>, Driver)> {
-    let is_http2 = speaks == Speaks::Http2;
+    let is_http2 = control.speaks == Speaks::Http2;
     let io = TokioIo::new(PoolIo::new(stream, control.clone(), is_http2));
     let (sender, driver) = if is_http2 {
         let executor = Executor {
@@ -233,6 +235,7 @@ pub(super) async fn handshake(
         let driver: Driver = Box::pin(Http1Driver {
             connection: connection.with_upgrades(),
             guard: DriverGuard(control.clone()),
+            known: None,
             returning: None,
         });
         (Sender::Http1(Mutex::new(sender)), driver)
@@ -241,8 +244,6 @@ pub(super) async fn handshake(
         host: host_header(&control.destination),
         control,
         sender,
-        connected,
-        opened: Instant::now(),
     };
     Ok((Arc::new(conn), driver))
 }
@@ -265,6 +266,7 @@ struct Http1Driver<C> {
     /// hyper's, whose type has no public name.
     connection: C,
     guard: DriverGuard,
+    known: Option<Waker>,
     returning: Option<Box<Returning>>,
 }
 
@@ -274,7 +276,7 @@ impl<C: Future + Unpin> Future for Http1Driver<C> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let handover = &this.guard.0.handover;
-        if handover.enter(cx.waker()) {
+        if handover.enter(&mut this.known, cx.waker()) {
             return Poll::Ready(());
         }
         if Pin::new(&mut this.connection).poll(cx).is_ready() {
@@ -321,7 +323,11 @@ where
 {
     fn execute(&self, future: F) {
         match lock(&self.control).take() {
-            Some(control) => tokio::spawn(Killable { future, control }),
+            Some(control) => tokio::spawn(Killable {
+                future,
+                control,
+                known: None,
+            }),
             None => tokio::spawn(future),
         };
     }
@@ -332,6 +338,7 @@ pin_project! {
         #[pin]
         future: F,
         control: Arc<Control>,
+        known: Option<Waker>,
     }
 }
 
@@ -340,7 +347,7 @@ impl<F: Future<Output = ()>> Future for Killable<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        if this.control.handover.enter(cx.waker()) {
+        if this.control.handover.enter(this.known, cx.waker()) {
             return Poll::Ready(());
         }
         this.future.poll(cx)

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
+use bartizan_core::Attempt;
 use http::{Method, Uri, Version};
-use tokio::time::Instant;
 
 use super::{
     connection::{Conn, Control},
@@ -163,13 +163,9 @@ impl fmt::Debug for Observer {
 #[derive(Clone)]
 pub struct ConnectionInfo {
     control: Arc<Control>,
-    version: Version,
-    local_addr: Option<SocketAddr>,
-    peer_addr: Option<SocketAddr>,
-    opened: Instant,
     carried: u64,
     /// What the request was, for the errors of reading its response. Here, as each extension costs an allocation.
-    call: Option<(Method, Uri)>,
+    call: Option<(Method, Uri, Attempt)>,
 }
 
 impl ConnectionInfo {
@@ -177,22 +173,18 @@ impl ConnectionInfo {
         Self {
             call: None,
             control: conn.control.clone(),
-            version: conn.version(),
-            local_addr: conn.connected.local_addr(),
-            peer_addr: conn.connected.peer_addr(),
-            opened: conn.opened,
             carried,
         }
     }
 
-    pub(super) fn with_call(mut self, method: Method, uri: Uri) -> Self {
-        self.call = Some((method, uri));
+    pub(super) fn with_call(mut self, method: Method, uri: Uri, attempt: Attempt) -> Self {
+        self.call = Some((method, uri, attempt));
         self
     }
 
     pub(crate) fn take_call(&mut self) -> Option<Call> {
-        let (method, uri) = self.call.take()?;
-        Some(Call::new(method, uri))
+        let (method, uri, attempt) = self.call.take()?;
+        Some(Call::new(method, uri).with_attempt(attempt))
     }
 
     /// Its number in the pool, which no other connection of that pool ever has.
@@ -201,18 +193,18 @@ impl ConnectionInfo {
     }
 
     /// The protocol that it speaks.
-    pub const fn version(&self) -> Version {
-        self.version
+    pub fn version(&self) -> Version {
+        self.control.version()
     }
 
     /// The address of this end.
-    pub const fn local_addr(&self) -> Option<SocketAddr> {
-        self.local_addr
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.control.connected.local_addr()
     }
 
     /// The address of the other end: the proxy's, over a proxy.
-    pub const fn peer_addr(&self) -> Option<SocketAddr> {
-        self.peer_addr
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.control.connected.peer_addr()
     }
 
     /// How many requests it was given before this one. 0 says that it was made for it, or at least not used before.
@@ -222,7 +214,7 @@ impl ConnectionInfo {
 
     /// How old it is.
     pub fn age(&self) -> Duration {
-        self.opened.elapsed()
+        self.control.opened.elapsed()
     }
 
     /// Keeps the connection from being used again once this request is over: its answers cannot be trusted, or it leads to an
@@ -236,9 +228,9 @@ impl fmt::Debug for ConnectionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionInfo")
             .field("id", &self.id())
-            .field("version", &self.version)
-            .field("local_addr", &self.local_addr)
-            .field("peer_addr", &self.peer_addr)
+            .field("version", &self.version())
+            .field("local_addr", &self.local_addr())
+            .field("peer_addr", &self.peer_addr())
             .field("carried", &self.carried)
             .finish_non_exhaustive()
     }

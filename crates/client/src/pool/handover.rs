@@ -2,16 +2,20 @@
 
 use std::{fmt, task::Waker};
 
-use super::sync::{Mutex, lock};
+use super::sync::{AtomicBool, Mutex, Ordering, lock};
 
 /// What the driver of a connection is told: to end, or to see to something that a caller has left with it.
+///
+/// The driver asks with each of its polls, and is hardly ever told anything: the flags keep it from the lock.
 pub(super) struct Handover<P> {
     state: Mutex<State<P>>,
+    is_killed: AtomicBool,
+    /// Whether something is parked. Changed with the lock held.
+    is_parked: AtomicBool,
 }
 
 struct State<P> {
     driver: Option<Waker>,
-    is_killed: bool,
     parked: Parked<P>,
 }
 
@@ -27,35 +31,30 @@ impl<P> Handover<P> {
         Self {
             state: Mutex::new(State {
                 driver: None,
-                is_killed: false,
                 parked: Parked::Nothing,
             }),
+            is_killed: AtomicBool::new(false),
+            is_parked: AtomicBool::new(false),
         }
     }
 
-    /// Says who drives, at the start of each of its polls. Answers whether it is to end.
-    pub(super) fn enter(&self, driver: &Waker) -> bool {
-        let mut state = lock(&self.state);
-        let before = match &state.driver {
-            Some(before) if before.will_wake(driver) => None,
-            _ => state.driver.replace(driver.clone()),
-        };
-        let is_killed = state.is_killed;
-        drop(state);
-        // Somebody else's code, perhaps.
-        drop(before);
-        is_killed
+    /// Says who drives, at the start of each of its polls. Answers whether it is to end. `known` is what the driver keeps between them.
+    #[inline]
+    pub(super) fn enter(&self, known: &mut Option<Waker>, driver: &Waker) -> bool {
+        if !matches!(known, Some(known) if known.will_wake(driver)) {
+            *known = Some(driver.clone());
+            let before = lock(&self.state).driver.replace(driver.clone());
+            // Somebody else's code, perhaps.
+            drop(before);
+        }
+        // After the waker is there: whoever kills sets this first, and wakes then.
+        self.is_killed.load(Ordering::Acquire)
     }
 
     /// Ends the driver. What is parked with it goes with it.
     pub(super) fn kill(&self) {
-        let mut state = lock(&self.state);
-        state.is_killed = true;
-        let driver = state.driver.take();
-        drop(state);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        self.is_killed.store(true, Ordering::Release);
+        self.notify();
     }
 
     /// Leaves `parked` with the driver, and does not wake it yet. Gives it back if there is none any more.
@@ -65,34 +64,39 @@ impl<P> Handover<P> {
             return Err(parked);
         }
         state.parked = Parked::Here(parked);
+        self.is_parked.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Wakes the driver for what is parked.
     pub(super) fn notify(&self) {
-        let driver = lock(&self.state).driver.take();
+        let driver = lock(&self.state).driver.clone();
         if let Some(driver) = driver {
             driver.wake();
         }
     }
 
-    /// Takes what is parked: the driver to see to it, or its owner back again.
+    /// Takes what is parked: the driver to see to it, or its owner back again. A driver that does not see yet what was parked is
+    /// [woken](Self::notify) for it.
     pub(super) fn take(&self) -> Option<P> {
-        let mut state = lock(&self.state);
-        match &state.parked {
-            Parked::Here(_) => {}
-            Parked::Nothing | Parked::Closed => return None,
+        if !self.is_parked.load(Ordering::Acquire) {
+            return None;
         }
-        match std::mem::replace(&mut state.parked, Parked::Nothing) {
-            Parked::Here(parked) => Some(parked),
-            Parked::Nothing | Parked::Closed => None,
-        }
+        self.replace(Parked::Nothing)
     }
 
     /// The driver has ended. Answers what was parked, to be dropped without the lock.
     pub(super) fn close(&self) -> Option<P> {
+        self.replace(Parked::Closed)
+    }
+
+    fn replace(&self, with: Parked<P>) -> Option<P> {
         let mut state = lock(&self.state);
-        match std::mem::replace(&mut state.parked, Parked::Closed) {
+        if matches!(state.parked, Parked::Closed) {
+            return None;
+        }
+        self.is_parked.store(false, Ordering::Release);
+        match std::mem::replace(&mut state.parked, with) {
             Parked::Here(parked) => Some(parked),
             Parked::Nothing | Parked::Closed => None,
         }
@@ -107,13 +111,9 @@ impl<P> fmt::Debug for Handover<P> {
 
 #[cfg(all(test, bartizan_loom))]
 mod loom_tests {
-    use loom::{
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering},
-        },
-        thread,
-    };
+    use std::task::Wake;
+
+    use loom::{sync::Arc, thread};
 
     use super::*;
 
@@ -140,6 +140,32 @@ mod loom_tests {
                 u8::from(by_caller) + u8::from(by_driver) + u8::from(on_wake),
                 1
             );
+        });
+    }
+
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// A driver that is killed while it says who it is sees it at once, or is woken for it.
+    #[test]
+    fn loom_a_driver_that_is_killed_ends() {
+        loom::model(|| {
+            let handover = Arc::new(Handover::<()>::new());
+            let woken = std::sync::Arc::new(Woken(AtomicBool::new(false)));
+            let killer = thread::spawn({
+                let handover = handover.clone();
+                move || handover.kill()
+            });
+            let (mut known, waker) = (None, Waker::from(woken.clone()));
+            let ends = handover.enter(&mut known, &waker);
+            killer.join().expect("no panic");
+            assert!(ends || woken.0.load(Ordering::SeqCst));
+            assert!(handover.enter(&mut known, &waker));
         });
     }
 

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bartizan_core::BoxError;
+use http::Uri;
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -29,7 +30,7 @@ use super::{
 };
 use crate::{
     Error, Protocol,
-    connect::{Alpn, Connected, Connection, Destination, error_of},
+    connect::{Alpn, ConnectOptions, Connected, Connection, Destination, error_of},
     error::Kind,
 };
 
@@ -104,8 +105,9 @@ impl Inner {
         let result = f(&mut shared.core, now, &mut actions);
         let is_drained = shared.core.is_draining() && shared.core.is_empty();
         drop(shared);
-        for action in actions {
-            self.act(action);
+        // Nearly always there are none, which costs nothing then.
+        if !actions.is_empty() {
+            actions.into_iter().for_each(|action| self.act(action));
         }
         if is_drained {
             self.drained.notify_waiters();
@@ -126,6 +128,23 @@ impl Inner {
             Action::Drop { conn } => drop(conn),
             Action::Wake(waker) => waker.wake(),
         }
+    }
+
+    /// A connection for the same origin as the last request's, if `uri` is written the same way and if there is one at once.
+    #[inline]
+    pub(super) fn again(
+        self: &Arc<Self>,
+        uri: &Uri,
+        options: Option<&ConnectOptions>,
+    ) -> Option<Lease> {
+        let is_it = |key: &Destination| key.is_written_as(uri, options);
+        let grant = self.with(|core, now, actions| core.again(is_it, now, actions))?;
+        let lease = Lease::new(self, grant);
+        if lease.conn().is_ready() {
+            return Some(lease);
+        }
+        lease.discard();
+        None
     }
 
     pub(super) fn acquire(
@@ -241,6 +260,7 @@ impl Inner {
     }
 
     fn dial(&self, id: ConnId, destination: Destination) {
+        let destination = destination.with_phases();
         let guard = DialGuard {
             pool: self.this.clone(),
             id: Some(id),
@@ -299,15 +319,11 @@ impl Inner {
             self.this.clone(),
             id,
             guard.destination.clone(),
+            connected,
+            speaks,
             self.config.timeouts.write,
         );
-        let shaken = handshake(
-            stream,
-            connected,
-            control.clone(),
-            speaks,
-            &self.config.http2,
-        );
+        let shaken = handshake(stream, control.clone(), &self.config.http2);
         let (conn, driver) = shaken.await.map_err(|error| {
             Error::new(
                 Kind::Connect,
@@ -315,7 +331,7 @@ impl Inner {
             )
             .with_source(error)
         })?;
-        let version = conn.version();
+        let version = control.version();
         let expires = self.config.max_lifetime.and_then(|lifetime| {
             let lifetime = lifetime.as_secs_f64() * fastrand::f64().mul_add(0.2, 0.9);
             Instant::now().checked_add(Duration::try_from_secs_f64(lifetime).ok()?)

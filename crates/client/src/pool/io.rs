@@ -6,7 +6,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
@@ -41,13 +41,16 @@ impl PoolIo {
     }
 
     /// What a write came to, unless it has come to nothing for too long.
+    #[inline]
     fn within<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            if self.stalled.is_some() {
+                self.stalled = None;
+            }
             return written;
         }
         if self.stalled.is_none() {
@@ -79,15 +82,15 @@ impl AsyncRead for PoolIo {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
-        let new = &buf.filled()[before..];
-        if !new.is_empty() {
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
             this.control.has_read.store(true, Ordering::Relaxed);
             if let Some(frames) = &mut this.frames {
+                let new = &buf.filled()[before..];
                 frames.feed(new, |told| this.control.told(told));
             }
         }
-        read
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    #[inline]
     pub(super) fn new(inner: &Arc<Inner>, grant: Grant<Arc<Conn>>) -> Self {
         Self {
             inner: inner.clone(),
@@ -40,6 +41,7 @@ impl Lease {
         &self.inner
     }
 
+    #[inline]
     pub(super) fn conn(&self) -> &Arc<Conn> {
         self.conn.as_ref().expect("taken only when it is dropped")
     }
@@ -50,6 +52,7 @@ impl Lease {
     }
 
     /// The request is over, and the connection takes another one.
+    #[inline]
     pub(super) fn release(mut self) {
         self.reuse = true;
     }

@@ -160,6 +160,7 @@ mod send_body;
 mod service;
 mod stats;
 mod sync;
+mod timings;
 
 pub use self::{
     body::ResponseBody,
@@ -168,6 +169,7 @@ pub use self::{
     origin::OriginService,
     service::{Pool, PoolFuture},
     stats::PoolStats,
+    timings::{RecordTimings, Timings},
 };
 
-pub(crate) use self::config::Config;
+pub(crate) use self::{config::Config, timings::Phases};

@@ -9,7 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bartizan_core::{Body, BoxError};
+use bartizan_core::BoxError;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -18,7 +18,8 @@ use super::{
     call::{acquire, send_on},
     inner::Inner,
     lease::Lease,
-    service::{PoolFuture, destination},
+    send_body::SendBody,
+    service::{PoolFuture, check_length, destination},
 };
 use crate::{Error, connect::Destination, error::Kind};
 
@@ -55,6 +56,21 @@ impl OriginService {
     /// Where its requests go.
     pub const fn destination(&self) -> &Destination {
         &self.destination
+    }
+
+    fn check_destination<B>(&self, request: &Request<B>) -> Result<(), Error> {
+        let ours = &self.destination;
+        if ours.is_written_as(request.uri(), request.extensions().get()) {
+            return Ok(());
+        }
+        let to = destination(request, &self.inner.config.timeouts)?;
+        if to == *ours {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Builder,
+            format!("the request leads to {to}, and this service to {ours}"),
+        ))
     }
 }
 
@@ -100,18 +116,9 @@ where
             Readiness::Reserved(reserved) => reserved,
             Readiness::None | Readiness::Waiting(_) => panic!("called before it was ready"),
         };
-        let sendable = destination(&request, &self.inner.config.timeouts).and_then(|to| {
-            if to == self.destination {
-                return Ok(());
-            }
-            let ours = &self.destination;
-            Err(Error::new(
-                Kind::Builder,
-                format!("the request leads to {to}, and this service to {ours}"),
-            ))
-        });
+        let sendable = check_length(&request).and_then(|()| self.check_destination(&request));
         match sendable.and(reserved) {
-            Ok(lease) => PoolFuture::of(send_on(lease, request.map(Body::new))),
+            Ok(lease) => PoolFuture::of(send_on(lease, request.map(SendBody::new))),
             Err(error) => PoolFuture::failed(&request, error),
         }
     }

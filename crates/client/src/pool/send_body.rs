@@ -12,46 +12,81 @@ use std::{
 use bartizan_core::{Body, BoxError};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::sync::{Mutex, lock};
 
-/// A request's body on its way out. A body that is whole has no [`Upload`], and costs nothing more than itself.
-pub(super) struct SendBody {
+/// A request's body on its way out. `None` if it is empty, as most are.
+///
+/// One word: hyper moves a request with its body from hand to hand a dozen times before it is written.
+pub(super) struct SendBody(Option<Box<Outgoing>>);
+
+struct Outgoing {
     body: Body,
+    /// For a stream, and for what is held back. The end of a body that is whole is nobody's business.
     upload: Option<Arc<Upload>>,
     /// Until when the body is held back, if it is and if there is an end to it.
     held: Option<Pin<Box<Sleep>>>,
 }
 
 impl SendBody {
-    pub(super) fn new(body: Body) -> Self {
-        let upload = body.whole().is_none().then(|| Arc::new(Upload::new(false)));
-        Self {
+    pub(super) fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let body = Body::new(body);
+        let upload = match body.whole() {
+            Some(bytes) if bytes.is_empty() => return Self(None),
+            Some(_) => None,
+            None => Some(Arc::new(Upload::new(false))),
+        };
+        Self(Some(Box::new(Outgoing {
             body,
             upload,
             held: None,
-        }
+        })))
     }
 
     /// Holds the body back until [`Upload::go`], or for that long.
     pub(super) fn hold(&mut self, timeout: Duration) -> Arc<Upload> {
         let upload = Arc::new(Upload::new(true));
-        self.upload = Some(upload.clone());
-        self.held = Some(Box::pin(tokio::time::sleep(timeout)));
+        if let Some(outgoing) = &mut self.0 {
+            outgoing.upload = Some(upload.clone());
+            outgoing.held = Some(Box::pin(tokio::time::sleep(timeout)));
+        }
         upload
     }
 
-    pub(super) const fn upload(&self) -> Option<&Arc<Upload>> {
-        self.upload.as_ref()
+    /// Has the time noted when the last of it is sent.
+    pub(super) fn watch(&mut self) {
+        let outgoing = self.0.get_or_insert_with(|| {
+            Box::new(Outgoing {
+                body: Body::empty(),
+                upload: None,
+                held: None,
+            })
+        });
+        let upload = outgoing
+            .upload
+            .get_or_insert_with(|| Arc::new(Upload::new(false)));
+        lock(&upload.state).is_timed = true;
     }
 
-    pub(super) const fn body(&self) -> &Body {
-        &self.body
+    pub(super) fn upload(&self) -> Option<&Arc<Upload>> {
+        self.0.as_ref()?.upload.as_ref()
+    }
+
+    /// A second body that sends the same, if that costs nothing.
+    pub(super) fn try_clone(&self) -> Option<Body> {
+        match &self.0 {
+            Some(outgoing) => outgoing.body.try_clone(),
+            None => Some(Body::empty()),
+        }
     }
 }
 
-impl Drop for SendBody {
+impl Drop for Outgoing {
     fn drop(&mut self) {
         if let Some(upload) = &self.upload {
             upload.over();
@@ -67,7 +102,9 @@ impl http_body::Body for SendBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
+        let Some(this) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
         if let Some(upload) = &this.upload {
             match upload.enter(cx.waker()) {
                 Gate::Open => this.held = None,
@@ -98,17 +135,23 @@ impl http_body::Body for SendBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.0
+            .as_ref()
+            .is_none_or(|outgoing| outgoing.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.0 {
+            Some(outgoing) => outgoing.body.size_hint(),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 
 impl fmt::Debug for SendBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.body.fmt(f)
+        let body = self.0.as_ref().map(|outgoing| &outgoing.body);
+        f.debug_tuple("SendBody").field(&body).finish()
     }
 }
 
@@ -123,6 +166,9 @@ struct State {
     gate: Gate,
     frames: u64,
     is_over: bool,
+    is_timed: bool,
+    /// When it was over, if somebody wants to know.
+    over_at: Option<Instant>,
     error: Option<BoxError>,
     /// The task that sends the body.
     sender: Option<Waker>,
@@ -148,6 +194,8 @@ impl Upload {
                 gate: if is_held { Gate::Held } else { Gate::Open },
                 frames: 0,
                 is_over: false,
+                is_timed: false,
+                over_at: None,
                 error: None,
                 sender: None,
                 waiter: None,
@@ -179,6 +227,7 @@ impl Upload {
     fn over(&self) {
         let mut state = lock(&self.state);
         state.is_over = true;
+        state.over_at = state.is_timed.then(Instant::now);
         let (waiter, sender) = (state.waiter.take(), state.sender.take());
         drop(state);
         drop(sender);
@@ -222,6 +271,11 @@ impl Upload {
 
     pub(super) fn is_over(&self) -> bool {
         lock(&self.state).is_over
+    }
+
+    /// When the last of it was sent, if that is noted.
+    pub(super) fn over_at(&self) -> Option<Instant> {
+        lock(&self.state).over_at
     }
 
     /// Why the body failed, if it did. Once.

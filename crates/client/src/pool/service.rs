@@ -9,16 +9,17 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError};
+use bartizan_core::BoxError;
 use http::{Request, Response, Uri, header::CONTENT_LENGTH, uri::Scheme};
 use tower_service::Service;
 
 use super::{
     body::ResponseBody,
-    call::{Flying, send},
+    call::{Flying, again, send, send_on},
     config::{Config, PoolBuilder},
     inner::Inner,
     origin::OriginService,
+    send_body::SendBody,
     stats::PoolStats,
 };
 use crate::{
@@ -109,27 +110,30 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> PoolFuture {
-        match destination(&request, &self.inner.config.timeouts) {
-            Ok(to) => PoolFuture::of(send(&self.inner, &to, request.map(Body::new))),
+        let inner = &self.inner;
+        if let Err(error) = check_length(&request) {
+            return PoolFuture::failed(&request, error);
+        }
+        if let Some(lease) = again(inner, &request) {
+            return PoolFuture::of(send_on(lease, request.map(SendBody::new)));
+        }
+        match destination(&request, &inner.config.timeouts) {
+            Ok(to) => PoolFuture::of(send(inner, &to, request.map(SendBody::new))),
             Err(error) => PoolFuture::failed(&request, error),
         }
     }
 }
 
-/// Where a request goes, if it can be sent.
-pub(super) fn destination<B: http_body::Body>(
+/// Where a request goes, if it can be sent there.
+pub(super) fn destination<B>(
     request: &Request<B>,
     timeouts: &Timeouts,
 ) -> Result<Destination, Error> {
-    check_length(request)?;
     let (uri, given) = (request.uri(), request.extensions());
     let options = given.get::<ConnectOptions>().cloned();
     let timeouts = given.get().unwrap_or(timeouts);
-    let has_user = uri
-        .authority()
-        .is_some_and(|authority| authority.as_str().as_bytes().contains(&b'@'));
     match Destination::of_request(uri, options, timeouts) {
-        Some(destination) if !has_user => Ok(destination),
+        Some(destination) if !destination.has_user_information() => Ok(destination),
         _ => Err(unsendable(uri)),
     }
 }
@@ -155,7 +159,7 @@ fn unsendable(uri: &Uri) -> Error {
 
 /// Whether a `Content-Length` that somebody has set is true. If it is not, the peer waits for more, or takes the rest for another
 /// request.
-fn check_length<B: http_body::Body>(request: &Request<B>) -> Result<(), Error> {
+pub(super) fn check_length<B: http_body::Body>(request: &Request<B>) -> Result<(), Error> {
     let Some(told) = request.headers().get(CONTENT_LENGTH) else {
         return Ok(());
     };
@@ -185,7 +189,9 @@ impl PoolFuture {
     }
 
     pub(super) fn failed<B>(request: &Request<B>, error: Error) -> Self {
-        let error = error.with_call(Some(Call::of(request)));
+        let call = Call::of(request);
+        let attempt = call.attempt.unwrap_or_default();
+        let error = error.with_call(Some(call.with_attempt(attempt)));
         Self(State::Failed(Some(error)))
     }
 }

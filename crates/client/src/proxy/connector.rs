@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use super::{Proxied, Proxies, Proxy, http_tunnel, server::Protocol, socks, socks::Target};
 use crate::{
-    Error,
+    Error, Phase,
     connect::{
         Connecting, Connection, Destination, Unresolved, error_of, limited, literal, resolve,
     },
@@ -197,10 +197,14 @@ where
             if is_forwarded {
                 return Ok(Proxied::forwarded(connection, proxy.authorization()));
             }
+            let began = Instant::now();
             let opening = open(&mut connection, &proxy, target, &destination);
             let (host, port) = (destination.host(), destination.port());
             match limited(destination.connect_timeout(), opening).await {
-                Ok(Ok(early)) => Ok(Proxied::tunnel(connection, early)),
+                Ok(Ok(early)) => {
+                    destination.record(Phase::Proxy, began.elapsed());
+                    Ok(Proxied::tunnel(connection, early))
+                }
                 Ok(Err(failure)) => Err(failure.explained(&proxy, host, port)),
                 Err(limit) => Err(Error::new(
                     Kind::ProxyTimeout,
@@ -254,9 +258,11 @@ where
     let until = destination
         .resolve_timeout()
         .and_then(|limit| Instant::now().checked_add(limit));
+    let began = Instant::now();
     let mut answer = resolve(host, resolver, until)
         .await
         .map_err(|error| error.explained(destination))?;
+    destination.record(Phase::Resolve, began.elapsed());
     if is_socks4 && !answer.addresses().iter().any(IpAddr::is_ipv4) {
         // The IPv4 addresses may still be on their way.
         let whole = limited(destination.resolve_timeout(), answer.complete()).await;

@@ -215,6 +215,66 @@ mod tests {
         }
     }
 
+    /// The examples of RFC 3986 section 5.4, normal and abnormal.
+    #[test]
+    fn the_references_of_rfc_3986_resolve() {
+        for (reference, path) in [
+            ("g", "/b/c/g"),
+            ("./g", "/b/c/g"),
+            ("g/", "/b/c/g/"),
+            ("/g", "/g"),
+            ("?y", "/b/c/d;p?y"),
+            ("g?y", "/b/c/g?y"),
+            ("#s", "/b/c/d;p?q"),
+            ("g#s", "/b/c/g"),
+            ("g?y#s", "/b/c/g?y"),
+            (";x", "/b/c/;x"),
+            ("g;x", "/b/c/g;x"),
+            ("g;x?y#s", "/b/c/g;x?y"),
+            ("", "/b/c/d;p?q"),
+            (".", "/b/c/"),
+            ("./", "/b/c/"),
+            ("..", "/b/"),
+            ("../", "/b/"),
+            ("../g", "/b/g"),
+            ("../..", "/"),
+            ("../../", "/"),
+            ("../../g", "/g"),
+            ("../../../g", "/g"),
+            ("../../../../g", "/g"),
+            ("/./g", "/g"),
+            ("/../g", "/g"),
+            ("g.", "/b/c/g."),
+            (".g", "/b/c/.g"),
+            ("g..", "/b/c/g.."),
+            ("..g", "/b/c/..g"),
+            ("./../g", "/b/g"),
+            ("./g/.", "/b/c/g/"),
+            ("g/./h", "/b/c/g/h"),
+            ("g/../h", "/b/c/h"),
+            ("g;x=1/./y", "/b/c/g;x=1/y"),
+            ("g;x=1/../y", "/b/c/y"),
+            ("g?y/./x", "/b/c/g?y/./x"),
+            ("g?y/../x", "/b/c/g?y/../x"),
+            ("g#s/./x", "/b/c/g"),
+            ("g#s/../x", "/b/c/g"),
+            // As those who are not strict have it.
+            ("http:g", "/b/c/g"),
+        ] {
+            let target = resolve("http://a/b/c/d;p?q", reference);
+            let target = target.unwrap_or_else(|why| panic!("{reference}: {why}"));
+            let whole = format!("http://a{path}");
+            assert_eq!(
+                target.uri,
+                whole.parse::<Uri>().expect("a URI"),
+                "{reference}"
+            );
+        }
+        let target = resolve("http://a/b/c/d;p?q", "//g").expect("a target");
+        assert_eq!(target.uri, Uri::from_static("http://g/"));
+        assert!(resolve("http://a/b/c/d;p?q", "g:h").is_err());
+    }
+
     #[test]
     fn what_cannot_be_followed_says_why() {
         let long = format!("/{}", "a".repeat(MAX_LENGTH));

@@ -130,7 +130,8 @@ pin_project! {
         service: S,
         // `None` once it is over.
         route: Option<Route<B>>,
-        next: Option<Request<B>>,
+        // Boxed, as few calls have one and all futures have its place.
+        next: Option<Box<Request<B>>>,
     }
 }
 
@@ -173,10 +174,6 @@ where
                     };
                     match trail.next(response.status(), response.headers()) {
                         Next::Return => {
-                            let (method, uri) = trail.last();
-                            let call = Call::new(method.clone(), uri.clone());
-                            // For the errors of reading it, unless the transport has said what was really called.
-                            response.extensions_mut().get_or_insert(call);
                             trail.annotate(response.extensions_mut());
                             return Poll::Ready(Ok(response));
                         }
@@ -187,7 +184,7 @@ where
                             return Poll::Ready(Err(error.with_source(why).with_call(Some(call))));
                         }
                         Next::Follow(request) => {
-                            *this.next = Some(request);
+                            *this.next = Some(Box::new(request));
                             *this.route = Some(Route::Followed { trail });
                         }
                     }
@@ -216,7 +213,7 @@ where
                     }
                     let request = this.next.take().expect("made before the state was entered");
                     State::Calling {
-                        response: this.service.call(request),
+                        response: this.service.call(*request),
                     }
                 }
             };

@@ -12,7 +12,7 @@ use super::{
     location::{self, Base, Target},
     rules::{drop_content_headers, leave_secrets, next_method},
 };
-use crate::connect::ConnectOptions;
+use crate::{ConnectionInfo, connect::ConnectOptions, error::Call, kept_headers::KeptHeaders};
 
 /// What it takes to send the last request again, and what became of those before it.
 pub(super) struct Trail<B> {
@@ -30,7 +30,7 @@ struct Sent {
     method: Method,
     uri: Uri,
     version: Version,
-    headers: HeaderMap,
+    headers: KeptHeaders,
     extensions: Extensions,
 }
 
@@ -67,7 +67,7 @@ impl<B: Replay + Default> Trail<B> {
                 method: request.method().clone(),
                 uri: request.uri().clone(),
                 version: request.version(),
-                headers: request.headers().clone(),
+                headers: KeptHeaders::of(request.headers()),
                 extensions: request.extensions().clone(),
             },
             body: request.body().replay(),
@@ -185,24 +185,25 @@ impl<B: Replay + Default> Trail<B> {
                 }
             }
         };
+        let mut sent_headers = self.sent.headers.to_map();
         if drops_body {
             // What is kept for the redirects after this one.
             self.body = Some(B::default());
-            drop_content_headers(&mut self.sent.headers);
+            drop_content_headers(&mut sent_headers);
         }
-        self.sent.headers.remove(header::HOST);
-        let leaves_secrets =
-            target.is_cross_origin && leave_secrets(&mut self.sent.headers, settings);
+        sent_headers.remove(header::HOST);
+        let leaves_secrets = target.is_cross_origin && leave_secrets(&mut sent_headers, settings);
         if settings.referer {
             match base.referer(&target).map(HeaderValue::try_from) {
                 Some(Ok(referer)) => {
-                    self.sent.headers.insert(header::REFERER, referer);
+                    sent_headers.insert(header::REFERER, referer);
                 }
                 _ => {
-                    self.sent.headers.remove(header::REFERER);
+                    sent_headers.remove(header::REFERER);
                 }
             }
         }
+        self.sent.headers = KeptHeaders::of(&sent_headers);
 
         self.fragment = target.fragment.or(self.fragment.take());
         let method = std::mem::replace(&mut self.sent.method, next_method);
@@ -213,7 +214,7 @@ impl<B: Replay + Default> Trail<B> {
             status,
             changed: leaves_secrets || headers.contains_key(header::SET_COOKIE),
         });
-        Next::Follow(self.sent.request(body))
+        Next::Follow(self.sent.request(sent_headers, body))
     }
 
     /// The method and URI of the last request.
@@ -223,6 +224,10 @@ impl<B: Replay + Default> Trail<B> {
 
     /// What the response's extensions say of its way.
     pub(super) fn annotate(self, extensions: &mut Extensions) {
+        // For the errors of reading it, unless the transport has said what was really called.
+        if extensions.get::<ConnectionInfo>().is_none() {
+            extensions.get_or_insert_with(|| Call::new(self.sent.method, self.sent.uri.clone()));
+        }
         extensions.insert(FinalUri::new(self.sent.uri, self.fragment));
         if !self.history.is_empty() {
             extensions.insert(RedirectHistory(self.history.into()));
@@ -231,12 +236,12 @@ impl<B: Replay + Default> Trail<B> {
 }
 
 impl Sent {
-    fn request<B>(&self, body: B) -> Request<B> {
+    fn request<B>(&self, headers: HeaderMap, body: B) -> Request<B> {
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = self.version;
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = headers;
         *request.extensions_mut() = self.extensions.clone();
         request
     }

@@ -1,6 +1,6 @@
 //! The request as it is being written, and its sending.
 
-use std::{fmt, future::poll_fn};
+use std::{fmt, future::poll_fn, pin::pin};
 
 use bartizan_core::{Body, BoxError};
 use http::{HeaderMap, Method, Request, Response, Version};
@@ -84,25 +84,11 @@ impl<S> RequestBuilder<S> {
     ///
     /// The first mistake: a URI, a header, a query or a body that cannot be.
     pub fn build(self) -> Result<Request<Body>, Error> {
-        let mut request = self.request?;
-        if !self.trailers.is_empty() {
-            with_trailers(&mut request, self.trailers);
-        }
-        Ok(request)
+        finish(self.request, self.trailers)
     }
 
     pub(crate) fn into_service_and_request(self) -> (S, Result<Request<Body>, Error>) {
-        let Self {
-            service,
-            request,
-            trailers,
-        } = self;
-        let builder = RequestBuilder {
-            service: (),
-            request,
-            trailers,
-        };
-        (service, builder.build())
+        (self.service, finish(self.request, self.trailers))
     }
 
     /// Waits until the service is ready, and calls it.
@@ -136,6 +122,8 @@ impl<S> RequestBuilder<S> {
             let response = service.call(request).await;
             response.map_err(|error| fail(error, Kind::Service))
         };
+        // Pinned here, as it is large, and would be moved.
+        let exchange = pin!(exchange);
         let mut response = match Deadline::within(call.deadline, exchange).await {
             Ok(response) => response,
             Err(error) => return Err(error.with_call(Some(call))),
@@ -163,6 +151,17 @@ impl<S> RequestBuilder<S> {
         });
         self
     }
+}
+
+fn finish(
+    request: Result<Request<Body>, Error>,
+    trailers: HeaderMap,
+) -> Result<Request<Body>, Error> {
+    let mut request = request?;
+    if !trailers.is_empty() {
+        with_trailers(&mut request, trailers);
+    }
+    Ok(request)
 }
 
 impl<S> fmt::Debug for RequestBuilder<S> {

@@ -152,8 +152,8 @@ impl<S> RequestBuilder<S> {
     /// Asks the server whether it wants the body before it is sent, by `Expect: 100-continue` (RFC 9110 section 10.1.1): for large
     /// bodies that it may refuse by their headers.
     ///
-    /// A service that does not know it sends the body at once. How long one that does waits is
-    /// [`Timeouts::expect_continue`](crate::Timeouts::expect_continue).
+    /// A service that does not know it sends the body at once, and so does a transport over HTTP/2, where hyper does not tell of the
+    /// answer. How long one waits that knows it is [`Timeouts::expect_continue`](crate::Timeouts::expect_continue).
     pub fn expect_continue(self) -> Self {
         self.header(header::EXPECT, "100-continue")
     }

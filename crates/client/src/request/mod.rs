@@ -24,7 +24,8 @@ use tower_service::Service;
 
 #[cfg(feature = "fs")]
 pub(crate) use self::file::FileBody;
-use self::forward::end_to_end;
+pub(crate) use self::forward::end_to_end;
+use self::forward::{Received, of_request, one_hop_less};
 pub use self::{builder::RequestBuilder, options::CallOptions, uri::IntoUri};
 pub(crate) use self::{options::CallClock, sized::Sized as SizedBody};
 
@@ -129,9 +130,14 @@ pub trait RequestExt: Sized {
     ///
     /// Method, headers, body and trailers are kept, and the body is streamed. Left out is what was meant for this hop alone (RFC 9110
     /// section 7.6.1): `Connection` and every header that it names, `Keep-Alive`, `Proxy-Connection`, `TE`, `Transfer-Encoding`,
-    /// `Upgrade`, `Proxy-Authenticate` and `Proxy-Authorization`; `Content-Length`, which follows from the body; `Host`, which follows
+    /// `Upgrade`, and what is between a client and its proxy; `Content-Length`, which follows from the body; `Host`, which follows
     /// from the URI (set it again by [`header`](RequestBuilder::header) where the origin is to see the old one); and the extensions,
-    /// which describe the connection that it came by. Nothing is added: see the layers for `Forwarded` and `Via`.
+    /// which describe the connection that it came by. So an upgrade is not forwarded.
+    ///
+    /// `Max-Forwards` of `TRACE` and `OPTIONS` is made one less (RFC 9110 section 7.6.2). Where it is 0, the gateway is who has to
+    /// answer, and the request is [a mistake](Error::is_builder). Nothing is added: [`via`](RequestBuilder::via) says that the
+    /// gateway was there, and a [`ForwardedLayer`](crate::ForwardedLayer) for whom. For what comes back there is
+    /// [`ResponseExt::end_to_end`](crate::ResponseExt::end_to_end).
     ///
     /// ```
     /// # use bartizan_client::RequestExt;
@@ -175,7 +181,12 @@ where
     {
         let (head, body) = received.into_parts();
         RequestBuilder::new(self.clone(), head.method, uri)
-            .headers(end_to_end(head.headers))
+            .headers(of_request(head.headers))
+            .and_then(|request| {
+                let method = request.method().clone();
+                one_hop_less(&method, request.headers_mut())
+            })
+            .extension(Received(head.version))
             .body(Body::new(body))
     }
 }

@@ -1,6 +1,6 @@
 //! Options of one request, in its extensions.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use bartizan_core::Clock;
 use http::Extensions;
@@ -44,6 +44,14 @@ impl CallOptions {
     /// The option of this type, if it is set.
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.get()
+    }
+
+    /// Adds those that `given` has not.
+    pub(crate) fn complete(&self, given: &mut Extensions) {
+        if !self.0.is_empty() {
+            let given_first = mem::replace(given, self.0.clone());
+            given.extend(given_first);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bartizan_core::BoxError;
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, response::Parts};
+use http::{HeaderMap, Response, StatusCode, Version, response::Parts};
 use http_body::Body;
 
 #[cfg(any(feature = "json", feature = "xml"))]
@@ -27,6 +27,7 @@ use crate::{
     Error,
     call_timeout::Deadline,
     error::{Call, Kind},
+    request::end_to_end,
 };
 
 /// What is not the JSON it should be.
@@ -49,6 +50,12 @@ where
 
     fn times(&self) -> Option<Times> {
         self.extensions().get::<Call>()?.times
+    }
+
+    fn end_to_end(mut self) -> Self {
+        end_to_end(self.headers_mut());
+        *self.version_mut() = Version::default();
+        self
     }
 
     fn error_for_status(self) -> Result<Self, Error> {

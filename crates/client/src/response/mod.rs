@@ -22,6 +22,8 @@ use http::HeaderMap;
 pub(crate) use self::decode::json as decode_json;
 #[cfg(feature = "sse")]
 pub(crate) use self::read::About;
+#[cfg(feature = "sse")]
+pub(crate) use self::times::now;
 pub(crate) use self::{content_type::parameter, times::Stopwatch};
 pub use self::{
     headers::HeadersExt,
@@ -96,6 +98,27 @@ pub trait ResponseExt: Sized + sealed::Sealed {
 
     /// When the call was made and answered, if [`send`](crate::RequestBuilder::send) made it.
     fn times(&self) -> Option<Times>;
+
+    /// The response as a gateway sends it on, to whoever sent what it [forwarded](crate::RequestExt::forward): without what was meant
+    /// for this hop alone (RFC 9110 section 7.6.1), which is `Connection` and every header that it names, `Keep-Alive`,
+    /// `Proxy-Connection`, `TE`, `Transfer-Encoding`, `Upgrade`, and what is between a client and its proxy. The version is for
+    /// the server to choose again.
+    ///
+    /// `Content-Length` stays: where a response has no body, as to `HEAD`, nothing else says it. A gateway may leave out `Via`; a proxy
+    /// has to add itself.
+    ///
+    /// ```
+    /// use bartizan_client::ResponseExt;
+    /// use bartizan_core::Body;
+    /// use http::Response;
+    ///
+    /// let received = Response::builder().header("connection", "x-hop").header("x-hop", "1").header("x-end", "2");
+    /// let sent = received.body(Body::empty())?.end_to_end();
+    /// assert_eq!(sent.headers().keys().collect::<Vec<_>>(), ["x-end"]);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    #[must_use]
+    fn end_to_end(self) -> Self;
 
     /// Makes an error of a 4xx or 5xx status, which keeps status and headers. The body is dropped; where it is needed, there is
     /// [`error_for_status_with_body`](Self::error_for_status_with_body).

@@ -59,7 +59,8 @@ impl Stopwatch {
     }
 }
 
-fn now(clock: Option<&CallClock>) -> SystemTime {
+/// The wall time of a call.
+pub(crate) fn now(clock: Option<&CallClock>) -> SystemTime {
     match clock {
         Some(CallClock(clock)) => clock.now(),
         None => SystemClock.now(),

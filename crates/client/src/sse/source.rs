@@ -18,8 +18,10 @@ use tower_service::Service;
 
 use super::{Event, EventStream, MAX_EVENT};
 use crate::{
-    Error, RequestBuilder, ResponseExt,
+    CallTimeout, Error, HeadersExt, RequestBuilder, ResponseExt,
+    call_timeout::{Deadline, poll_deadline},
     error::{Call, Kind},
+    response::now,
 };
 
 /// What a server may ask to be waited at most, so that it cannot ask for ever.
@@ -28,6 +30,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
 /// What failures in a row may make of it.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// How long an attempt may take until the head, unless the request says: as a [`CallTimeoutLayer`](crate::CallTimeoutLayer) would have it.
+const PATIENCE: CallTimeout = CallTimeout(Duration::from_secs(30));
 
 pin_project! {
     /// A stream of events that outlives its connections, as the [WHATWG](https://html.spec.whatwg.org/multipage/server-sent-events.html)
@@ -38,7 +42,7 @@ pin_project! {
     /// | 200 and `text/event-stream` | yields the events |
     /// | the end of the response, or that it breaks off | connects again |
     /// | 204 | ends |
-    /// | another status, or another media type | fails; where [told so](Self::reconnect_on), connects again |
+    /// | another status, or another media type | fails; where [told so](Self::reconnect_on), connects again, and not before `Retry-After` |
     /// | no response | connects again, until it has tried [often enough](Self::max_attempts) |
     /// | an event that is too large | fails |
     ///
@@ -49,9 +53,12 @@ pin_project! {
     /// The request is sent again as it is, with `Last-Event-ID` once there is one; `Accept` and `Cache-Control` are set unless the
     /// request has them. The ids go on: an event that has none has that of the last, over connections too.
     ///
+    /// Each attempt has until the head of its response the time of the request's [`timeout`](RequestBuilder::timeout), or 30 s. The
+    /// stream that follows has no such limit, as it has no end to wait for: neither the request's, nor that of a
+    /// [`CallTimeoutLayer`](crate::CallTimeoutLayer) below.
+    ///
     /// A transport that cuts off what is silent for a time ([`Timeouts::read`](crate::Timeouts::read), 30 s) ends a stream that has no
-    /// events and no comments in that time, and it connects again. Set that timeout to what the server promises. A
-    /// [`CallTimeout`](crate::CallTimeout) is not read: a stream has no end to wait for.
+    /// events and no comments in that time, and it connects again. Set that timeout to what the server promises.
     ///
     /// # Readiness and cancellation
     ///
@@ -72,11 +79,16 @@ pin_project! {
         failures: u32,
         #[pin]
         state: State<S, F, B>,
+        // Of one attempt, until there is a stream.
+        deadline: Option<Deadline>,
+        #[pin]
+        timer: Option<Sleep>,
     }
 }
 
 #[derive(Clone, Debug)]
 struct Settings {
+    patience: CallTimeout,
     max_attempts: Option<u32>,
     reconnect_on: StatusSet,
     max_event_size: usize,
@@ -87,6 +99,7 @@ struct Settings {
 pin_project! {
     #[project = StateProj]
     enum State<S, F, B> {
+        Beginning,
         Preparing { service: S },
         Calling { #[pin] future: F },
         Open { #[pin] events: EventStream<B> },
@@ -121,13 +134,16 @@ impl<S> RequestBuilder<S> {
         headers
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-store"));
+        // A limit on the whole call would be one on the stream: what there is of it is kept here, for what comes before.
+        let asked = request.extensions_mut().insert(CallTimeout(Duration::MAX));
         Ok(EventSource {
-            state: State::Preparing {
-                service: service.clone(),
-            },
+            state: State::Beginning,
+            deadline: None,
+            timer: None,
             service,
             request,
             settings: Settings {
+                patience: asked.unwrap_or(PATIENCE),
                 max_attempts: None,
                 reconnect_on: StatusSet::EMPTY,
                 max_event_size: MAX_EVENT,
@@ -150,7 +166,8 @@ impl<S, F, B> EventSource<S, F, B> {
     }
 
     /// Sets by which statuses a server says that it cannot answer now, and may later. Default: none, as the standard has it; 502, 503
-    /// and 504 are what a proxy says while its server starts again.
+    /// and 504 are what a proxy says while its server starts again. Where such an answer has `Retry-After`, it does not connect before,
+    /// but an hour later at the latest.
     pub const fn reconnect_on(mut self, statuses: StatusSet) -> Self {
         self.settings.reconnect_on = statuses;
         self
@@ -205,24 +222,42 @@ where
         loop {
             let mut this = self.as_mut().project();
             let failure = match this.state.as_mut().project() {
+                // ## Beginning => Preparing
+                StateProj::Beginning => {
+                    *this.deadline = Deadline::new(this.settings.patience);
+                    this.timer.set(None);
+                    let service = this.service.clone();
+                    this.state.set(State::Preparing { service });
+                    continue;
+                }
                 // ## Preparing => (Calling | Waiting | Done)
-                StateProj::Preparing { service } => match ready!(service.poll_ready(cx)) {
-                    Ok(()) => {
+                StateProj::Preparing { service } => match service.poll_ready(cx) {
+                    Poll::Pending => {
+                        let late = ready!(poll_deadline(*this.deadline, this.timer.as_mut(), cx));
+                        Failure::passing(late)
+                    }
+                    Poll::Ready(Ok(())) => {
                         let request = request_again(this.request, this.last_id);
                         let request = request.expect("the body was whole when the source was made");
                         let future = service.call(request);
                         this.state.set(State::Calling { future });
                         continue;
                     }
-                    Err(error) => Failure::passing(Error::of_service(error.into(), Kind::NotReady)),
+                    Poll::Ready(Err(error)) => {
+                        Failure::passing(Error::of_service(error.into(), Kind::NotReady))
+                    }
                 },
                 // ## Calling => (Open | Waiting | Done)
-                StateProj::Calling { future } => match ready!(future.poll(cx)) {
-                    Ok(response) if response.status() == StatusCode::NO_CONTENT => {
+                StateProj::Calling { future } => match future.poll(cx) {
+                    Poll::Pending => {
+                        let late = ready!(poll_deadline(*this.deadline, this.timer.as_mut(), cx));
+                        Failure::passing(late)
+                    }
+                    Poll::Ready(Ok(response)) if response.status() == StatusCode::NO_CONTENT => {
                         this.state.set(State::Done);
                         return Poll::Ready(None);
                     }
-                    Ok(response) => match open(response, this.request, this.last_id) {
+                    Poll::Ready(Ok(response)) => match open(response, this.request, this.last_id) {
                         Ok(events) => {
                             *this.failures = 0;
                             let mut events = events.max_event_size(this.settings.max_event_size);
@@ -235,10 +270,17 @@ where
                         Err(error) => {
                             let again = this.settings.reconnect_on;
                             let is_passing = error.status().is_some_and(|it| again.contains(it));
-                            Failure { error, is_passing }
+                            let not_before = retry_after(&error, this.request);
+                            Failure {
+                                error,
+                                is_passing,
+                                not_before,
+                            }
                         }
                     },
-                    Err(error) => Failure::passing(Error::of_service(error.into(), Kind::Service)),
+                    Poll::Ready(Err(error)) => {
+                        Failure::passing(Error::of_service(error.into(), Kind::Service))
+                    }
                 },
                 // ## Open => (Waiting | Done)
                 StateProj::Open { mut events } => {
@@ -251,21 +293,21 @@ where
                         Some(Err(error)) if error.is_too_large() => Failure {
                             error,
                             is_passing: false,
+                            not_before: Duration::ZERO,
                         },
                         Some(Ok(event)) => return Poll::Ready(Some(Ok(event))),
                         // How it ended says nothing of how to go on.
                         Some(Err(_)) | None => {
-                            let wait = wait(*this.retry, 0, jitter(this.settings));
+                            let wait = wait(*this.retry, 0, Duration::ZERO, jitter(this.settings));
                             this.state.set(State::Waiting { sleep: sleep(wait) });
                             continue;
                         }
                     }
                 }
-                // ## Waiting => Preparing
+                // ## Waiting => Beginning
                 StateProj::Waiting { sleep } => {
                     ready!(sleep.poll(cx));
-                    let service = this.service.clone();
-                    this.state.set(State::Preparing { service });
+                    this.state.set(State::Beginning);
                     continue;
                 }
                 StateProj::Done => return Poll::Ready(None),
@@ -278,7 +320,12 @@ where
                 let call = Call::of(this.request);
                 return Poll::Ready(Some(Err(failure.error.with_call(Some(call)))));
             }
-            let wait = wait(*this.retry, *this.failures, jitter(this.settings));
+            let wait = wait(
+                *this.retry,
+                *this.failures,
+                failure.not_before,
+                jitter(this.settings),
+            );
             this.state.set(State::Waiting { sleep: sleep(wait) });
         }
     }
@@ -289,15 +336,27 @@ struct Failure {
     error: Error,
     /// Whether the next attempt may find it gone.
     is_passing: bool,
+    /// How long the server asks to be left alone.
+    not_before: Duration,
 }
 
 impl Failure {
     fn passing(error: Error) -> Self {
         Self {
             is_passing: !error.is_builder(),
+            not_before: Duration::ZERO,
             error,
         }
     }
+}
+
+/// What the server asks for by `Retry-After` (RFC 9110 section 10.2.3), but not for ever.
+fn retry_after(error: &Error, request: &Request<Body>) -> Duration {
+    let asked = error.headers().and_then(|headers| {
+        let now = now(request.extensions().get());
+        headers.retry_after(now)
+    });
+    asked.unwrap_or_default().min(LONGEST_RETRY)
 }
 
 /// The request for another connection, which goes on after `last_id`.
@@ -344,8 +403,8 @@ fn jitter(settings: &Settings) -> f64 {
     settings.jitter * fastrand::f64()
 }
 
-/// How long to wait after as many failures in a row, with a share of that added.
-fn wait(retry: Duration, failures: u32, added: f64) -> Duration {
+/// How long to wait after as many failures in a row, and what the server has asked for, with a share of that added.
+fn wait(retry: Duration, failures: u32, not_before: Duration, added: f64) -> Duration {
     let wait = match failures.checked_sub(1) {
         None => retry,
         Some(before) => {
@@ -355,6 +414,7 @@ fn wait(retry: Duration, failures: u32, added: f64) -> Duration {
             backoff.min(LONGEST_BACKOFF.max(retry))
         }
     };
+    let wait = wait.max(not_before);
     wait + wait.mul_f64(added)
 }
 
@@ -374,15 +434,23 @@ mod tests {
 
     #[test]
     fn waits_grow_with_failures_and_never_below_what_was_asked() {
-        let seconds = |retry, failures| wait(Duration::from_secs(retry), failures, 0.0).as_secs();
+        let none = Duration::ZERO;
+        let seconds =
+            |retry, failures| wait(Duration::from_secs(retry), failures, none, 0.0).as_secs();
         assert_eq!(
             [0, 1, 2, 3, 4, 5, 6, 99].map(|n| seconds(3, n)),
             [3, 3, 6, 12, 24, 48, 60, 60]
         );
         assert_eq!([0, 1, 99].map(|n| seconds(600, n)), [600, 600, 600]);
         assert_eq!(seconds(0, 0), 0);
-        assert_eq!(wait(Duration::ZERO, 1, 0.0), SHORTEST_BACKOFF);
+        assert_eq!(wait(none, 1, none, 0.0), SHORTEST_BACKOFF);
         assert_eq!(seconds(0, 99), 60);
-        assert_eq!(wait(LONGEST_RETRY, u32::MAX, 0.25), LONGEST_RETRY * 5 / 4);
+        let longest = wait(LONGEST_RETRY, u32::MAX, none, 0.25);
+        assert_eq!(longest, LONGEST_RETRY * 5 / 4);
+        let asked = Duration::from_secs(20);
+        assert_eq!(
+            [1, 3, 4].map(|n| wait(Duration::from_secs(3), n, asked, 0.0).as_secs()),
+            [20, 20, 24]
+        );
     }
 }

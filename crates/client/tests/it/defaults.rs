@@ -1,9 +1,10 @@
 //! Default headers.
 
-use bartizan_client::{DefaultsLayer, RequestExt};
+use bartizan_client::{BodyLimit, CallOptions, CallTimeout, DefaultsLayer, RequestExt};
 use bartizan_core::{Body, BoxError};
 use bartizan_testing::contract;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
+use std::time::Duration;
 use tower::{Layer as _, ServiceBuilder, service_fn};
 
 async fn sent(layer: DefaultsLayer, own: HeaderMap) -> HeaderMap {
@@ -52,6 +53,24 @@ async fn secrets_are_marked_and_shown_nowhere() {
         .try_header("x-key", "secret\n")
         .expect_err("no value");
     assert!(!format!("{error} {error:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn an_option_is_a_requests_own_unless_it_has_none() {
+    let echo = service_fn(|request: Request<Body>| async move {
+        let options = request.extensions();
+        let told: (Option<BodyLimit>, Option<CallTimeout>) =
+            (options.get().copied(), options.get().copied());
+        Ok::<_, BoxError>(Response::new(told))
+    });
+    let options = CallOptions::new()
+        .with(BodyLimit(1))
+        .with(CallTimeout(Duration::MAX));
+    let defaults = DefaultsLayer::empty().options(options);
+    let client = ServiceBuilder::new().layer(defaults).service(echo);
+    let request = client.get("/").body_limit(2);
+    let told = request.send().await.expect("an answer").into_body();
+    assert_eq!(told, (Some(BodyLimit(2)), Some(CallTimeout(Duration::MAX))));
 }
 
 contract! {

@@ -3,9 +3,10 @@
 use std::{error::Error as _, fmt, future, io, sync::Mutex, task::Poll};
 
 use bartizan_client::{Error, RequestBuilder, RequestExt, ResponseExt, Transport};
-use bartizan_core::{Body, BoxError, Rejection, RejectionKind, find};
-use bartizan_testing::Loopback;
+use bartizan_core::{Attempt, Body, BoxError, Rejection, RejectionKind, find};
+use bartizan_testing::{Loopback, RawServer};
 use http::{Method, Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::{Service, ServiceBuilder, service_fn};
 
 async fn error_of<E: Into<BoxError>>(make: impl Fn() -> E + Clone) -> Error {
@@ -224,4 +225,39 @@ async fn only_what_is_safe_and_may_help_is_retryable() {
     let status = Response::builder().status(503).body(Body::empty());
     let status = status.expect("a response").error_for_status();
     assert!(!status.expect_err("503").is_retryable());
+}
+
+/// Whoever sends it again counts, above the transport.
+#[tokio::test]
+async fn an_error_knows_which_attempt_it_was() {
+    let gone = bartizan_testing::refused_addr();
+    let request = Transport::new().get(format!("http://{gone}/"));
+    let error = request.send().await.expect_err("nothing listens there");
+    assert_eq!(error.attempt().map(Attempt::number), Some(1));
+
+    let again = Transport::new().get(format!("http://{gone}/"));
+    let error = again.extension(Attempt::new(3)).send().await;
+    let error = error.expect_err("nothing listens there");
+    assert_eq!(error.attempt().map(Attempt::number), Some(3));
+
+    let nowhere = Transport::new().get("/").extension(Attempt::new(2));
+    let error = nowhere.send().await.expect_err("no host");
+    assert_eq!(error.attempt().map(Attempt::number), Some(2));
+
+    // In the body too.
+    let server = RawServer::start(|mut stream| async move {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+        drop(stream.read(&mut [0; 1024]).await);
+        stream.write_all(answer).await.expect("written");
+    })
+    .await;
+    let response = Transport::new()
+        .get(server.uri("/"))
+        .extension(Attempt::new(2));
+    let response = response.send().await.expect("a head");
+    let error = response.bytes().await.expect_err("half");
+    assert_eq!(error.attempt().map(Attempt::number), Some(2));
+
+    // Nobody has counted.
+    assert_eq!(error_of(|| "it fails").await.attempt(), None);
 }

@@ -7,7 +7,7 @@ use bartizan_client::{
 use bartizan_core::Body;
 use bartizan_testing::{
     FaultProxy, Flow, Loopback, Wire,
-    http2::{H2Script, Peer, code, setting},
+    http2::{Frame, H2Script, Peer, code, setting},
 };
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -328,4 +328,34 @@ async fn trailers_arrive_and_frames_that_nobody_knows_are_skipped() {
     let (bytes, trailers) = response.bytes_and_trailers().await.expect("a body");
     assert_eq!(bytes, "data");
     assert_eq!(trailers["x-sum"], "1");
+}
+
+/// hyper tells nothing of what comes before an answer over HTTP/2. So nothing waits for it, and it is no answer.
+#[tokio::test]
+async fn over_http2_a_body_that_is_expected_is_sent_at_once() {
+    for informational in [None, Some(100), Some(103)] {
+        let server = H2Script::start(&[], move |mut peer| async move {
+            let id = peer.request().await.expect("a request");
+            let sent = loop {
+                let frame = peer.frame().await.expect("a body");
+                if let Frame::Data { data, .. } = frame {
+                    break data;
+                }
+            };
+            assert_eq!(sent, "four");
+            if let Some(status) = informational {
+                peer.headers(id, status, &[], false).await;
+            }
+            peer.respond(id, 200, "").await;
+            peer.until_gone().await;
+        })
+        .await;
+        let transport = h2();
+        let request = transport
+            .put(server.uri("/"))
+            .expect_continue()
+            .body("four");
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{informational:?}");
+    }
 }

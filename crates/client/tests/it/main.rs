@@ -32,10 +32,12 @@ mod multipart;
     feature = "fs",
     feature = "compression",
     feature = "cookies",
-    feature = "redirect"
+    feature = "redirect",
+    feature = "tls"
 ))]
 mod nginx;
 mod pool;
+mod proofs;
 #[cfg(feature = "redirect")]
 mod redirect;
 #[cfg(feature = "redirect")]

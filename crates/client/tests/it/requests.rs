@@ -274,9 +274,13 @@ async fn a_gateway_forwards_what_is_end_to_end() {
             collected.trailers().map(|it| &it["x-sum"]),
         );
         assert_eq!(head.headers.get("te"), None);
+        assert_eq!(head.headers["via"], "1.0 fred, 1.1 gateway.example:80");
         assert_ne!(head.headers["host"], "gateway.example");
         Response::builder()
             .header("x-seen", seen)
+            .header("connection", "x-hop-back")
+            .header("x-hop-back", "1")
+            .header("proxy-authentication-info", "1")
             .body(collected.to_bytes().into())
             .expect("a response")
     })
@@ -287,10 +291,11 @@ async fn a_gateway_forwards_what_is_end_to_end() {
         async move {
             let response = Transport::new()
                 .forward(uri, request)
+                .via("gateway.example:80")
                 .send()
                 .await
                 .expect("a response");
-            response.map(Body::new)
+            response.end_to_end().map(Body::new)
         }
     })
     .await;
@@ -301,6 +306,7 @@ async fn a_gateway_forwards_what_is_end_to_end() {
         .header("connection", "x-hop, te")
         .header("x-hop", "1")
         .header("te", "trailers")
+        .header("via", "1.0 fred")
         .header("x-end", "2")
         .text("hello")
         .trailers(trailers("x-sum"));
@@ -309,6 +315,9 @@ async fn a_gateway_forwards_what_is_end_to_end() {
         response.headers()["x-seen"],
         "PUT /v2/a?b=1 None \"2\" Some(\"7\")"
     );
+    for name in ["connection", "x-hop-back", "proxy-authentication-info"] {
+        assert!(!response.headers().contains_key(name), "{name}");
+    }
     assert_eq!(response.text().await.expect("the body"), "hello");
 }
 
@@ -358,4 +367,42 @@ fn pairs_come_from_structs_too() {
         mistake(request().form_of(&nested)).to_string(),
         "GET http://h/a: the body cannot be written as a form"
     );
+}
+
+#[test]
+fn a_gateway_says_by_which_version_it_was_asked() {
+    for (version, via) in [
+        (Version::HTTP_09, "0.9 a-gateway"),
+        (Version::HTTP_10, "1.0 a-gateway"),
+        (Version::HTTP_11, "1.1 a-gateway"),
+        (Version::HTTP_2, "2 a-gateway"),
+        (Version::HTTP_3, "3 a-gateway"),
+    ] {
+        let received = Request::builder().version(version).body(Body::empty());
+        let received = received.expect("a request");
+        let sent = mirror().forward("http://h/", received).via("a-gateway");
+        let sent = sent.build().expect("a request");
+        assert_eq!(sent.headers()["via"], via);
+        // What clients for one version refuse.
+        assert_eq!(sent.version(), Version::HTTP_11);
+    }
+    for wrong in ["", "a b", "me@h", "h/a", "a,b", "h(x)"] {
+        let error = mirror().get("/").via(wrong).build().expect_err("no name");
+        assert!(error.is_builder() && error.to_string().contains(wrong));
+    }
+    for right in ["h:8080", "[::1]", "[::1]:80", "pseudonym"] {
+        assert!(mirror().get("/").via(right).build().is_ok(), "{right}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_go_no_further_is_not_forwarded() {
+    let received = |hops: &str| {
+        let request = Request::options("/").header("max-forwards", hops);
+        request.body(Body::empty()).expect("a request")
+    };
+    let sent = mirror().forward("http://h/", received("3")).build();
+    assert_eq!(sent.expect("a request").headers()["max-forwards"], "2");
+    let error = mirror().forward("http://h/", received("0")).send().await;
+    assert!(error.expect_err("no more hops").is_builder());
 }

@@ -3,16 +3,17 @@
 use std::{
     pin::pin,
     sync::{Arc, Mutex},
-    time::Duration,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
 };
 
-use bartizan_client::{RequestExt, ResponseExt, Transport};
+use bartizan_client::{CallTimeout, CallTimeoutLayer, RequestExt, ResponseExt, Transport};
 use bartizan_core::{Body, BoxError, StatusSet};
-use bartizan_testing::{ControlledBody, Loopback};
+use bartizan_testing::{ControlledBody, Loopback, ManualClock};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, future, stream};
 use http::{HeaderValue, Request, Response};
 use tokio::time::Instant;
-use tower::{Service, service_fn};
+use tower::{Service, ServiceBuilder, service_fn};
 
 fn stream_of(body: impl Into<Body>) -> Response<Body> {
     let response = Response::builder().header("content-type", "Text/Event-Stream; charset=utf-8");
@@ -391,4 +392,133 @@ async fn a_server_that_asks_for_no_wait_and_is_gone_is_not_asked_in_a_loop() {
     assert_eq!(events[0].comment(), Some("hello"));
     let times: Vec<_> = asked(&log).into_iter().map(|(at, _)| at).collect();
     assert_eq!(times, [0, 0, 500, 1500]);
+}
+
+/// A service that answers with nothing for ever, but for the times in between.
+fn silent_but(
+    answers: impl IntoIterator<Item = Option<Answer>>,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = BoxError, Future: Send> + Clone
+{
+    let answers: Arc<Mutex<Vec<Option<Answer>>>> =
+        Arc::new(Mutex::new(answers.into_iter().collect()));
+    service_fn(move |_: Request<Body>| {
+        let answer = answers.lock().expect("no panic").remove(0);
+        async {
+            match answer {
+                Some(answer) => answer,
+                None => future::pending().await,
+            }
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_asked_again() {
+    for (own, limit) in [(None, 30), (Some(5), 5)] {
+        let client = silent_but([None, Some(Ok(stream_of("data: a\n\n"))), None, None]);
+        let mut request = client.get("/");
+        if let Some(seconds) = own {
+            request = request.timeout(Duration::from_secs(seconds));
+        }
+        let source = request.event_source().expect("a source").without_jitter();
+        let mut source = pin!(source.max_attempts(2));
+        let began = Instant::now();
+        let event = source.next().await.expect("an event").expect("an event");
+        assert_eq!(event.data(), "a");
+        assert_eq!(began.elapsed().as_secs(), limit + 3);
+        let error = source.next().await.expect("an end").expect_err("silence");
+        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(
+            error.to_string(),
+            format!("GET /: the call took longer than {limit}s: allow it more by `.timeout(…)`")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_counts_too_and_no_limit_is_none() {
+    let never = tower::util::BoxCloneService::new(NeverReady);
+    let source = never.get("/").event_source().expect("a source");
+    let mut source = pin!(source.max_attempts(1));
+    let began = Instant::now();
+    let error = source.next().await.expect("an end").expect_err("not ready");
+    assert!(
+        error.is_timeout() && began.elapsed().as_secs() == 30,
+        "{error:?}"
+    );
+
+    let patient = never.get("/").extension(CallTimeout(Duration::MAX));
+    let mut patient = pin!(patient.event_source().expect("a source"));
+    let a_day = Duration::from_secs(24 * 60 * 60);
+    assert!(tokio::time::timeout(a_day, patient.next()).await.is_err());
+}
+
+#[derive(Clone)]
+struct NeverReady;
+
+impl Service<Request<Body>> for NeverReady {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = future::Pending<Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        unreachable!("it was never ready")
+    }
+}
+
+/// Neither the request's nor that of a layer.
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_a_call_is_none_of_its_stream() {
+    let minutes = stream::unfold(0, |n| async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        (n < 5).then_some((Ok::<_, BoxError>("data: tick\n\n"), n + 1))
+    });
+    let answers = [
+        Some(Ok(stream_of(Body::from_stream(minutes)))),
+        Some(Ok(status(204))),
+    ];
+    let client = ServiceBuilder::new()
+        .layer(CallTimeoutLayer::default())
+        .service(silent_but(answers));
+    let request = client.get("/").timeout(Duration::from_secs(10));
+    let events = request.event_source().expect("a source").try_collect();
+    let events: Vec<_> = events.await.expect("no error");
+    assert_eq!(events.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_waited_for_but_not_for_ever() {
+    let unavailable = |retry_after: &'static str| {
+        let mut response = status(503);
+        let retry_after = HeaderValue::from_static(retry_after);
+        response.headers_mut().insert("retry-after", retry_after);
+        Ok(response)
+    };
+    let (service, log) = script([
+        unavailable("20"),
+        // Sooner than it would have asked anyway.
+        unavailable("1"),
+        // Forty seconds after what the clock of the call says.
+        unavailable("Sun, 06 Nov 1994 08:49:47 GMT"),
+        unavailable("999999999999"),
+        unavailable("soon"),
+        Ok(status(204)),
+    ]);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_747);
+    let source = service.get("/").clock(ManualClock::at(now)).event_source();
+    let source = source
+        .expect("a source")
+        .reconnect_on(StatusSet::range(503, 503));
+    let events: Vec<_> = source
+        .without_jitter()
+        .try_collect()
+        .await
+        .expect("no error");
+    assert!(events.is_empty());
+    let times: Vec<_> = asked(&log).into_iter().map(|(at, _)| at / 1000).collect();
+    assert_eq!(times, [0, 20, 26, 66, 3666, 3714]);
 }

@@ -1,15 +1,16 @@
 //! https, over bartizan-tls: with origins, through proxies, and with proxies.
 
 use bartizan_client::{
-    ConnectionInfo, Phase, Protocol, RequestExt, ResponseExt, Timeouts, Transport,
-    connect::{ConnectOptions, TlsLayer},
+    ConnectionInfo, Phase, Protocol, RecordTimings, RequestExt, ResponseExt, Timeouts, Timings,
+    Transport,
+    connect::{ConnectOptions, Destination, TlsLayer},
 };
 use bartizan_core::{Body, find};
-use bartizan_testing::RawServer;
+use bartizan_testing::{RawServer, contract};
 use bartizan_tls::{
     ClientTls, Identity, ListenerTls, Provider, TlsAcceptor, TlsInfo, TlsStream, TrustAnchors,
 };
-use http::{Response, Version};
+use http::{Response, Uri, Version};
 use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
@@ -20,7 +21,16 @@ use std::{convert::Infallible, future, time::Duration};
 use tokio::net::TcpStream;
 use tower::Service;
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+contract! {
+    /// What needs no TLS passes.
+    mod over_plain_connections {
+        layer: |probe| tower::Layer::layer(&layer(trusting(&authority())), probe),
+        request: || Destination::of(&Uri::from_static("http://h/")).expect("a destination"),
+        response: || tokio::io::duplex(64).0,
+    }
+}
+
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
@@ -43,12 +53,12 @@ fn acceptor(authority: &CertifiedIssuer<'static, KeyPair>) -> TlsAcceptor {
     TlsAcceptor::try_new(settings).expect("settings")
 }
 
-fn trusting(authority: &CertifiedIssuer<'static, KeyPair>) -> ClientTls {
+pub(crate) fn trusting(authority: &CertifiedIssuer<'static, KeyPair>) -> ClientTls {
     let trust = TrustAnchors::from_pem(authority.pem().as_bytes()).expect("a root");
     ClientTls::new(Provider::aws_lc(), trust)
 }
 
-fn layer(settings: ClientTls) -> TlsLayer {
+pub(crate) fn layer(settings: ClientTls) -> TlsLayer {
     TlsLayer::try_new(settings).expect("settings")
 }
 
@@ -93,9 +103,15 @@ async fn the_handshake_decides_what_is_spoken_unless_it_is_set() {
             .protocol(protocol)
             .build()
             .expect("a transport");
-        for _ in 0..2 {
-            let response = transport.get(https(&server)).send().await;
-            let response = response.expect("a response");
+        for is_first in [true, false] {
+            let request = transport.get(https(&server)).extension(RecordTimings);
+            let response = request.send().await.expect("a response");
+            let timings: &Timings = response.extensions().get().expect("as asked for");
+            for part in [timings.resolve(), timings.connect(), timings.tls()] {
+                assert_eq!(part.is_some(), is_first, "{timings:?}");
+                assert!(part.unwrap_or_default() <= timings.queue(), "{timings:?}");
+            }
+            assert_eq!(timings.proxy(), None);
             assert_eq!(response.version(), version, "{protocol:?}");
             let tls: &TlsInfo = response.extensions().get().expect("what TLS came to");
             assert_eq!(tls.server_name(), Some("localhost"));
@@ -235,10 +251,15 @@ mod through_proxies {
             .expect("a transport");
         let response = transport
             .get(https(server))
+            .extension(RecordTimings)
             .send()
             .await
             .expect("a response");
         assert_eq!(response.version(), Version::HTTP_2);
+        let timings: &Timings = response.extensions().get().expect("as asked for");
+        let parts = [timings.connect(), timings.proxy(), timings.tls()];
+        let parts: Duration = parts.into_iter().map(|part| part.expect("made")).sum();
+        assert!(parts <= timings.queue(), "{timings:?}");
         let tls: &TlsInfo = response.extensions().get().expect("what TLS came to");
         assert_eq!(tls.server_name(), Some("localhost"));
     }

@@ -87,6 +87,8 @@ use super::{Accept, AcceptError, Accepted, Guarded, Refusal};
 
 /// What becomes of a connection for which there is no place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum AtLimit {
     /// It waits in the backlog, for as long as its peer likes. When that is full, too, the system refuses.

@@ -26,8 +26,9 @@
 //!
 //! # Differences from other servers
 //!
-//! - TCP Fast Open (RFC 7413) cannot be turned on here: neither `std` nor socket2 has it, and the rest is `unsafe`. On Linux, a
-//!   socket for which somebody else has turned it on can be inherited.
+//! - TCP Fast Open (RFC 7413) cannot be turned on here: neither `std` nor socket2 0.6 has it for listening sockets, and the rest is
+//!   `unsafe`. On Linux the system can turn it on for all of them, by `net.ipv4.tcp_fastopen` with the bits 0x2 and 0x400 (1027, with the
+//!   client's 0x1), and a socket for which somebody else has turned it on can be inherited.
 //! - `IPV6_V6ONLY` is always set, so that `[::]` means the same everywhere: IPv6 and IPv4, unless told [otherwise](Bind::only_v6).
 //!
 //! # Examples

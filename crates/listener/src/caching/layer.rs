@@ -9,9 +9,9 @@ use std::{
 };
 
 use bartizan_core::{BoxError, problem};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, Method, Request, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode,
     header::{
         CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
         LAST_MODIFIED, TRAILER, TRANSFER_ENCODING,
@@ -24,6 +24,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{EntityTag, Precondition, Preconditions};
+use crate::hex;
 
 /// Answers 304 where the client has the response already. See the [module](super).
 #[derive(Clone, Copy, Debug, Default)]
@@ -138,7 +139,52 @@ pin_project! {
     #[project = StateProj]
     enum State<F, RB> {
         Calling { #[pin] future: F },
-        Reading { #[pin] body: RB, head: Option<Box<Parts>>, read: BytesMut },
+        Reading { #[pin] body: RB, head: Option<Box<Parts>>, content: Content },
+    }
+}
+
+/// What was read of a body. Most bodies that are hashed come in one piece.
+#[derive(Debug, Default)]
+enum Content {
+    #[default]
+    Empty,
+    One(Bytes),
+    Several(BytesMut),
+}
+
+impl Content {
+    fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Several(bytes) => bytes.len(),
+        }
+    }
+
+    /// For `Bytes`, which nearly every body yields, the first piece is shared and not copied.
+    fn add(&mut self, mut data: impl Buf) {
+        let mut several = match self {
+            Self::Empty => {
+                *self = Self::One(data.copy_to_bytes(data.remaining()));
+                return;
+            }
+            Self::One(first) => {
+                let mut several = BytesMut::with_capacity(first.len() + data.remaining());
+                several.put_slice(first);
+                several
+            }
+            Self::Several(bytes) => mem::take(bytes),
+        };
+        several.put(data);
+        *self = Self::Several(several);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Empty => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Several(bytes) => bytes.freeze(),
+        }
     }
 }
 
@@ -157,75 +203,75 @@ where
                 // ## Calling => (Reading | Done)
                 StateProj::Calling { future } => {
                     let response = ready!(future.poll(cx))?;
-                    let Some(length) = to_hash(&response, *this.hashed) else {
+                    if !is_to_be_hashed(&response, *this.hashed) {
                         return Poll::Ready(Ok(judge(response, this.asked.as_ref())));
-                    };
+                    }
                     let (head, body) = response.into_parts();
                     this.state.set(State::Reading {
                         body,
                         head: Some(Box::new(head)),
-                        read: BytesMut::with_capacity(length),
+                        content: Content::Empty,
                     });
                 }
                 // ## Reading => Done
-                StateProj::Reading { body, head, read } => match ready!(body.poll_frame(cx)) {
-                    Some(Ok(frame)) => {
-                        let Ok(mut data) = frame.into_data() else {
-                            continue;
-                        };
-                        if read.len() + data.remaining() > *this.hashed {
-                            let error = "the body is longer than it said";
-                            return Poll::Ready(Ok(broken_off(&BoxError::from(error))));
+                StateProj::Reading {
+                    mut body,
+                    head,
+                    content,
+                } => {
+                    match ready!(body.as_mut().poll_frame(cx)) {
+                        Some(Ok(frame)) => {
+                            if let Ok(data) = frame.into_data() {
+                                if data.remaining() > this.hashed.saturating_sub(content.len()) {
+                                    let error = "the body is longer than it said";
+                                    return Poll::Ready(Ok(broken_off(&BoxError::from(error))));
+                                }
+                                content.add(data);
+                            }
+                            if !body.is_end_stream() {
+                                continue;
+                            }
                         }
-                        while data.has_remaining() {
-                            let chunk = data.chunk();
-                            let length = chunk.len();
-                            read.extend_from_slice(chunk);
-                            data.advance(length);
-                        }
+                        Some(Err(error)) => return Poll::Ready(Ok(broken_off(&error.into()))),
+                        None => {}
                     }
-                    Some(Err(error)) => return Poll::Ready(Ok(broken_off(&error.into()))),
-                    None => {
-                        let whole = mem::take(read).freeze();
-                        let head = head.take().expect("polled after it had answered");
-                        let mut response = Response::from_parts(*head, RB::from(whole.clone()));
-                        let tag = hash(&whole).to_header();
-                        response.headers_mut().insert(ETAG, tag);
-                        return Poll::Ready(Ok(judge(response, this.asked.as_ref())));
-                    }
-                },
+                    let head = head.take().expect("polled after it had answered");
+                    let whole = mem::take(content).into_bytes();
+                    let tag = hash(&whole);
+                    let mut response = Response::from_parts(*head, RB::from(whole));
+                    response.headers_mut().insert(ETAG, tag);
+                    return Poll::Ready(Ok(judge(response, this.asked.as_ref())));
+                }
             }
         }
     }
 }
 
-/// How long the content is, if it is to be hashed.
-fn to_hash<RB: Body>(response: &Response<RB>, limit: usize) -> Option<usize> {
+fn is_to_be_hashed<RB: Body>(response: &Response<RB>, limit: usize) -> bool {
     let headers = response.headers();
-    let has_validator = headers.contains_key(ETAG) || headers.contains_key(LAST_MODIFIED);
-    if limit == 0
-        || response.status() != StatusCode::OK
-        || has_validator
-        || headers.contains_key(TRAILER)
-    {
-        return None;
-    }
-    let length = response.body().size_hint().exact()?;
-    usize::try_from(length)
-        .ok()
-        .filter(|&length| length <= limit)
+    let is_possible = limit > 0 && response.status() == StatusCode::OK;
+    is_possible
+        && [ETAG, LAST_MODIFIED, TRAILER]
+            .iter()
+            .all(|name| !headers.contains_key(name))
+        && response
+            .body()
+            .size_hint()
+            .exact()
+            .is_some_and(|length| length <= limit as u64)
 }
 
-/// Two rounds of `SipHash` with fixed keys, so that every process makes the same.
-fn hash(content: &[u8]) -> EntityTag {
-    let half = |seed: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(seed);
-        hasher.write(content);
-        hasher.finish()
-    };
-    let text = format!("{:016x}{:016x}", half(0), half(1));
-    EntityTag::try_weak(&text).expect("hexadecimal digits")
+/// A weak tag of 128 bits from one pass of `SipHash` with fixed keys, so that every process makes the same. The first half is the hash of
+/// the content, and the second what comes of going on from there.
+fn hash(content: &[u8]) -> HeaderValue {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(content);
+    let first = hasher.finish();
+    hasher.write_u64(first);
+    let tag = u128::from(first) << 64 | u128::from(hasher.finish());
+    let mut text = *b"W/\"................................\"";
+    text[3..35].copy_from_slice(&hex::digits(tag));
+    HeaderValue::from_bytes(&text).expect("visible ASCII")
 }
 
 fn broken_off<RB: From<Bytes>>(error: &BoxError) -> Response<RB> {

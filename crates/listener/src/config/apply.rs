@@ -41,12 +41,13 @@ impl ListenerConfig {
         let clients = PeerLimit::new(limits.connections_per_client.unwrap_or(usize::MAX))
             .try_prefixes(limits.ipv4_prefix, limits.ipv6_prefix)?;
         Ok(Listener::from_sockets(sockets)
-            .layer(ConnectionLimit::new(connections))
+            .layer(ConnectionLimit::new(connections).at_limit(limits.at_limit))
             .proxy_protocol(self.proxies())
             .handshake(clients)
             .max_handshakes(limits.handshakes)
             .handshake_timeout(self.timeouts.handshake)
             .http(self.http_settings()?)
+            .drain_delay(self.timeouts.drain_delay)
             .drain_timeout(self.timeouts.drain))
     }
 

@@ -16,13 +16,16 @@ use crate::{FrameLimit, HttpSettings, MinRate, Protocols};
 #[non_exhaustive]
 pub struct HttpConfig {
     /// Which versions: `both`, `http1` or `http2`. The default is both, told apart by the first bytes.
-    pub protocols: ProtocolsConfig,
+    pub protocols: Protocols,
     /// How long a connection may have no request. Text, such as `75s`, or `none`. The default is 75 s.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub idle_timeout: Option<Duration>,
     /// How long the service may take to answer. Text, or `none`. The default is none.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub request_timeout: Option<Duration>,
+    /// How long a peer may take to close, after its last response. Text, such as `5s`. The default is 5 s.
+    #[cfg_attr(feature = "serde", serde(with = "text::duration"))]
+    pub linger: Duration,
     /// How old a connection may get. Text, or `none`. The default is none.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub max_age: Option<Duration>,
@@ -40,30 +43,31 @@ pub struct HttpConfig {
     pub min_request_rate: Option<RateConfig>,
     /// The least speed at which a response is taken. The default is 240 bytes per second after 30 s; `None` is no limit.
     pub min_response_rate: Option<RateConfig>,
+    /// Whether responses say when they were made, in `Date`. The default is `true`.
+    pub date_header: bool,
     /// The `Server` header. The default is `None`: nobody needs to know.
     pub server_header: Option<String>,
     /// Streams at once on an HTTP/2 connection. The default is 100.
     pub http2_max_streams: u32,
+    /// Bytes of a request's body that a peer may send over HTTP/2 before the service reads. The default is 1,048,576.
+    pub http2_stream_window: u32,
+    /// The same for all requests of a connection. The default is 1,048,576.
+    pub http2_connection_window: u32,
+    /// Whether both windows grow with what the connection can carry. The default is `false`.
+    pub http2_adaptive_window: bool,
+    /// Bytes of an HTTP/2 frame's payload. The default is 16,384.
+    pub http2_max_frame_size: u32,
+    /// Bytes of each response that are kept for an HTTP/2 peer that does not read. The default is 409,600.
+    pub http2_max_send_buffer: u32,
+    /// Streams that may wait to be looked at after their peer has reset them. The default is 20.
+    pub http2_max_pending_resets: usize,
+    /// Streams of a connection that may be refused for an error of the peer's. The default is 1024.
+    pub http2_max_refused: usize,
     /// How often an HTTP/2 peer is asked whether it is there. Text, or `none`. The default is 20 s.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub http2_keep_alive: Option<Duration>,
     /// HTTP/2 frames that bring no request any further. The default is 1000 at once and 100 per second; `None` is no limit.
-    pub http2_frame_limit: Option<FrameConfig>,
-}
-
-/// Which versions of HTTP are spoken: see [`Protocols`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
-#[non_exhaustive]
-pub enum ProtocolsConfig {
-    /// `both`.
-    #[default]
-    Both,
-    /// `http1`.
-    Http1,
-    /// `http2`.
-    Http2,
+    pub http2_frame_limit: Option<FrameLimit>,
 }
 
 /// The least speed of a body: see [`MinRate`].
@@ -78,43 +82,65 @@ pub struct RateConfig {
     pub grace: Duration,
 }
 
-/// How many HTTP/2 frames a peer may send that bring no request any further: see [`FrameLimit`].
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
-pub struct FrameConfig {
-    /// How many at once. There is no default.
-    pub burst: u32,
-    /// How many more with every second. There is no default.
-    pub per_second: u32,
-}
-
 impl Default for HttpConfig {
     fn default() -> Self {
-        let settings = HttpSettings::default();
+        // All by their names: what is added there cannot be forgotten here.
+        let HttpSettings {
+            protocols,
+            header_read_timeout: _,
+            idle_timeout,
+            request_timeout,
+            linger,
+            max_age,
+            max_requests,
+            max_uri_bytes,
+            max_header_bytes,
+            max_headers,
+            max_body_bytes,
+            min_request_rate,
+            min_response_rate,
+            date_header,
+            server_header: _,
+            http2_max_streams,
+            http2_stream_window,
+            http2_connection_window,
+            http2_adaptive_window,
+            http2_max_frame_size,
+            http2_max_send_buffer,
+            http2_keep_alive,
+            http2_frame_limit,
+            http2_max_pending_resets,
+            http2_max_refused,
+        } = HttpSettings::default();
         let rate = |rate: MinRate| RateConfig {
             bytes_per_second: rate.bytes_per_second(),
             grace: rate.grace(),
         };
         Self {
-            protocols: ProtocolsConfig::Both,
-            idle_timeout: settings.idle_timeout,
-            request_timeout: settings.request_timeout,
-            max_age: settings.max_age,
-            max_requests: settings.max_requests,
-            max_uri_bytes: settings.max_uri_bytes,
-            max_header_bytes: settings.max_header_bytes,
-            max_headers: settings.max_headers,
-            max_body_bytes: settings.max_body_bytes,
-            min_request_rate: settings.min_request_rate.map(rate),
-            min_response_rate: settings.min_response_rate.map(rate),
+            protocols,
+            idle_timeout,
+            request_timeout,
+            linger,
+            max_age,
+            max_requests,
+            max_uri_bytes,
+            max_header_bytes,
+            max_headers,
+            max_body_bytes,
+            min_request_rate: min_request_rate.map(rate),
+            min_response_rate: min_response_rate.map(rate),
+            date_header,
             server_header: None,
-            http2_max_streams: settings.http2_max_streams,
-            http2_keep_alive: settings.http2_keep_alive,
-            http2_frame_limit: settings.http2_frame_limit.map(|limit| FrameConfig {
-                burst: limit.burst,
-                per_second: limit.per_second,
-            }),
+            http2_max_streams,
+            http2_stream_window,
+            http2_connection_window,
+            http2_adaptive_window,
+            http2_max_frame_size,
+            http2_max_send_buffer,
+            http2_max_pending_resets,
+            http2_max_refused,
+            http2_keep_alive,
+            http2_frame_limit,
         }
     }
 }
@@ -138,14 +164,11 @@ impl HttpConfig {
             made.transpose().map_err(|error| within(field, error))
         };
         let mut builder = HttpSettings::builder()
-            .protocols(match self.protocols {
-                ProtocolsConfig::Both => Protocols::Both,
-                ProtocolsConfig::Http1 => Protocols::Http1,
-                ProtocolsConfig::Http2 => Protocols::Http2,
-            })
+            .protocols(self.protocols)
             .header_read_timeout(header_read)
             .idle_timeout(self.idle_timeout)
             .request_timeout(self.request_timeout)
+            .linger(self.linger)
             .max_age(self.max_age)
             .max_requests(self.max_requests)
             .max_uri_bytes(self.max_uri_bytes)
@@ -154,15 +177,87 @@ impl HttpConfig {
             .max_body_bytes(self.max_body_bytes)
             .min_request_rate(rate("min_request_rate", &self.min_request_rate)?)
             .min_response_rate(rate("min_response_rate", &self.min_response_rate)?)
+            .date_header(self.date_header)
             .http2_max_streams(self.http2_max_streams)
+            .http2_stream_window(self.http2_stream_window)
+            .http2_connection_window(self.http2_connection_window)
+            .http2_adaptive_window(self.http2_adaptive_window)
+            .http2_max_frame_size(self.http2_max_frame_size)
+            .http2_max_send_buffer(self.http2_max_send_buffer)
+            .http2_max_pending_resets(self.http2_max_pending_resets)
+            .http2_max_refused(self.http2_max_refused)
             .http2_keep_alive(self.http2_keep_alive)
-            .http2_frame_limit(self.http2_frame_limit.as_ref().map(|limit| FrameLimit {
-                burst: limit.burst,
-                per_second: limit.per_second,
-            }));
+            .http2_frame_limit(self.http2_frame_limit);
         if let Some(server) = &self.server_header {
             builder = builder.server_header(server);
         }
         builder.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_builder() {
+        let defaults = HttpSettings::default();
+        let configured = HttpConfig::default().settings(defaults.header_read_timeout);
+        let configured = configured.expect("valid");
+        assert_eq!(format!("{configured:?}"), format!("{defaults:?}"));
+    }
+
+    /// Each setting, changed: one that were not passed on would have its default.
+    #[test]
+    fn every_field_reaches_the_settings() {
+        let second = Some(Duration::from_secs(1));
+        let rate = Some(RateConfig {
+            bytes_per_second: 1,
+            grace: Duration::from_secs(1),
+        });
+        let config = HttpConfig {
+            protocols: Protocols::Http2,
+            idle_timeout: second,
+            request_timeout: second,
+            linger: Duration::from_secs(1),
+            max_age: second,
+            max_requests: Some(1),
+            max_uri_bytes: 1,
+            max_header_bytes: 64,
+            max_headers: 1,
+            max_body_bytes: Some(1),
+            min_request_rate: rate.clone(),
+            min_response_rate: rate,
+            date_header: false,
+            server_header: Some("a".into()),
+            http2_max_streams: 1,
+            http2_stream_window: 70_000,
+            http2_connection_window: 70_000,
+            http2_adaptive_window: true,
+            http2_max_frame_size: 20_000,
+            http2_max_send_buffer: 1,
+            http2_max_pending_resets: 1,
+            http2_max_refused: 1,
+            http2_keep_alive: second,
+            http2_frame_limit: None,
+        };
+        let changed = config.settings(second).expect("valid");
+        let default = HttpSettings::default();
+        macro_rules! assert_all_differ {
+            ($($field:ident)*) => {
+                // All there are.
+                let HttpSettings { $($field: _),* } = &changed;
+                $({
+                    let (changed, default) = (&changed.$field, &default.$field);
+                    assert_ne!(format!("{changed:?}"), format!("{default:?}"), stringify!($field));
+                })*
+            };
+        }
+        assert_all_differ! {
+            protocols header_read_timeout idle_timeout request_timeout linger max_age max_requests max_uri_bytes max_header_bytes
+            max_headers max_body_bytes min_request_rate min_response_rate date_header server_header http2_max_streams
+            http2_stream_window http2_connection_window http2_adaptive_window http2_max_frame_size http2_max_send_buffer
+            http2_keep_alive http2_frame_limit http2_max_pending_resets http2_max_refused
+        }
     }
 }

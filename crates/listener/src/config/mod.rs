@@ -77,10 +77,10 @@ use ipnet::IpNet;
 
 pub use self::{
     apply::ConfiguredListener,
-    http::{FrameConfig, HttpConfig, ProtocolsConfig, RateConfig},
+    http::{HttpConfig, RateConfig},
     presets::{behind_proxy, internal, internet_facing},
 };
-use crate::ListenAddr;
+use crate::{AtLimit, ListenAddr};
 
 /// Every setting of a listener. See the [module](self).
 #[derive(Clone, Debug, PartialEq)]
@@ -174,9 +174,10 @@ pub struct ProxyProtocolConfig {
 #[cfg_attr(feature = "serde", serde(deny_unknown_fields, default))]
 #[non_exhaustive]
 pub struct LimitConfig {
-    /// Connections at once: [`ConnectionLimit`](crate::ConnectionLimit). Further ones wait. The default is `None`: as many as the
-    /// process may have files.
+    /// Connections at once: [`ConnectionLimit`](crate::ConnectionLimit). The default is `None`: as many as the process may have files.
     pub connections: Option<usize>,
+    /// What becomes of further ones: `wait` or `refuse`. The default is that they wait.
+    pub at_limit: AtLimit,
     /// Connections at once of one client: [`PeerLimit`](crate::PeerLimit). Further ones are refused. The default is `None`: no limit.
     pub connections_per_client: Option<usize>,
     /// Bits of an IPv4 address that tell clients apart. The default is 32, all.
@@ -191,6 +192,7 @@ impl Default for LimitConfig {
     fn default() -> Self {
         Self {
             connections: None,
+            at_limit: AtLimit::Wait,
             connections_per_client: None,
             ipv4_prefix: 32,
             ipv6_prefix: 64,
@@ -211,6 +213,9 @@ pub struct TimeoutConfig {
     /// The head of a request: [`Listener::header_read_timeout`](crate::Listener::header_read_timeout). Or `none`. The default is 30 s.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub header_read: Option<Duration>,
+    /// Before the drain, while readiness says no already: [`Listener::drain_delay`](crate::Listener::drain_delay). The default is no time.
+    #[cfg_attr(feature = "serde", serde(with = "text::duration"))]
+    pub drain_delay: Duration,
     /// Requests in flight, once the drain has begun: [`Listener::drain_timeout`](crate::Listener::drain_timeout). The default is
     /// 25 s.
     #[cfg_attr(feature = "serde", serde(with = "text::duration"))]
@@ -222,6 +227,7 @@ impl Default for TimeoutConfig {
         Self {
             handshake: Duration::from_secs(10),
             header_read: Some(Duration::from_secs(30)),
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(25),
         }
     }
@@ -260,6 +266,7 @@ impl ListenerConfig {
         };
         let LimitConfig {
             connections,
+            at_limit: _,
             connections_per_client,
             ipv4_prefix,
             ipv6_prefix,

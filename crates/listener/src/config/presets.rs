@@ -39,6 +39,9 @@ pub fn behind_proxy(trusted: impl IntoIterator<Item = IpNet>) -> ListenerConfig 
     // Longer than balancers keep idle connections, 60 s mostly: whoever closes first, and it is not the balancer, fails a request
     // that is on its way.
     config.http.idle_timeout = Some(Duration::from_secs(120));
+    // A balancer has to notice that this instance goes. Both together are below the 30 s that Kubernetes leaves.
+    config.timeouts.drain_delay = Duration::from_secs(5);
+    config.timeouts.drain = Duration::from_secs(20);
     config
 }
 

@@ -11,7 +11,9 @@ use super::Pointer;
 
 /// A request is not what the handler takes: which of its parts, why, and the status that says so.
 ///
-/// It is made a response by [`into_response`](Self::into_response) or `From`, in axum by `IntoResponse`:
+/// It is made a response by [`into_response`](Self::into_response) or `From`, in axum by `IntoResponse`. Where a service or an
+/// interceptor fails with it, [`Listener::serve`](crate::Listener::serve) and [`interceptors`](crate::interceptors) answer with that
+/// response, too:
 ///
 /// | What | Status |
 /// |---|---|

@@ -1,6 +1,6 @@
 //! Headers as the fields of a struct.
 
-use std::ops::Deref;
+use std::{borrow::Cow, ops::Deref};
 
 use http::{HeaderMap, HeaderName, request::Parts};
 use serde::{Deserializer, de::DeserializeOwned, de::Visitor, forward_to_deserialize_any};
@@ -58,9 +58,13 @@ impl<T: DeserializeOwned> FromHead for Headers<T> {
             .map(Self)
             .map_err(|mistake| {
                 let name = mistake.field.as_deref().unwrap_or_default();
-                let field = FieldError::header(name, mistake.reason);
+                let field = Self::field_error(name, mistake.reason);
                 ExtractError::invalid_head("the headers are not what is expected", vec![field])
             })
+    }
+
+    fn field_error(name: &str, reason: Cow<'static, str>) -> FieldError {
+        FieldError::header(name, reason)
     }
 }
 

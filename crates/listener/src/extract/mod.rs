@@ -169,6 +169,8 @@ mod valid;
 #[cfg(feature = "xml")]
 mod xml;
 
+use std::borrow::Cow;
+
 use bartizan_core::Body;
 use http::request::Parts;
 
@@ -211,6 +213,11 @@ pub trait FromHead: Sized {
     ///
     /// If it is not there, or not as it should be.
     fn from_head(head: &Parts) -> Result<Self, ExtractError>;
+
+    /// What is wrong with one of its fields, of which [`Valid`] knows the name alone. A parameter of the query, unless said otherwise.
+    fn field_error(name: &str, reason: Cow<'static, str>) -> FieldError {
+        FieldError::parameter(name, reason)
+    }
 }
 
 /// `None` for an empty body, whatever its `Content-Type`.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Deref};
 use bartizan_core::Body;
 use http::request::Parts;
 
-use super::{ExtractError, FieldError, FromBody, FromHead, Pointer};
+use super::{ExtractError, FieldError, FromBody, FromHead};
 
 /// More help nobody, and a list of a million wrong items would be answered by as many.
 const MOST: usize = 64;
@@ -18,18 +18,49 @@ pub trait Validate {
     fn validate(&self, violations: &mut Violations);
 }
 
-/// What [`Validate`] found. The first 64 are kept.
-#[derive(Debug, Default)]
-pub struct Violations(Vec<FieldError>);
+/// What is against the rules. The first 64 are kept.
+///
+/// [`Validate`] fills one for [`Valid`]. Where rules need more than the value, a handler fills one by itself, and so does a layer or an
+/// interceptor: [`into_result`](Self::into_result) makes the same error of it.
+///
+/// ```
+/// use bartizan_core::Body;
+/// use bartizan_listener::extract::{ExtractError, Violations};
+/// use http::Response;
+///
+/// fn book(seats: u32, free: u32, name: &str) -> Result<(), ExtractError> {
+///     let mut violations = Violations::new();
+///     violations.check(seats <= free, "/seats", format!("must be at most {free}, which is what there is"));
+///     violations.check(!name.is_empty(), "/name", "must not be empty");
+///     violations.into_result()
+/// }
+///
+/// assert!(book(2, 3, "Ann").is_ok());
+/// let response = Response::<Body>::from(book(9, 3, "Ann").unwrap_err());
+/// assert_eq!(response.status(), 422);
+/// assert_eq!(
+///     response.body().whole().unwrap(),
+///     concat!(
+///         r##"{"title":"Unprocessable Entity","status":422,"detail":"the request is not valid","##,
+///         r##""errors":[{"pointer":"#/seats","detail":"must be at most 3, which is what there is"}]}"##
+///     )
+/// );
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Violations(Vec<(String, Cow<'static, str>)>);
 
 impl Violations {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Something is wrong with the field at `pointer`, a JSON Pointer (RFC 6901) such as `/items/0/price`, or `""` for the whole.
     ///
     /// The reason goes over the wire and into logs: it has no values in it that are secret.
     pub fn add(&mut self, pointer: &str, reason: impl Into<Cow<'static, str>>) {
         if self.0.len() < MOST {
-            let field = FieldError::at(Pointer::parse(pointer), reason);
-            self.0.push(field);
+            self.0.push((pointer.to_owned(), reason.into()));
         }
     }
 
@@ -40,20 +71,44 @@ impl Violations {
         }
     }
 
-    fn into_result(self) -> Result<(), ExtractError> {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Says that all is well, or what is not.
+    ///
+    /// # Errors
+    ///
+    /// [`ExtractError::is_invalid`] if there are any: a 422 (RFC 9110 section 15.5.21), because the content is well-formed.
+    pub fn into_result(self) -> Result<(), ExtractError> {
         if self.0.is_empty() {
             return Ok(());
         }
-        Err(ExtractError::invalid_content(
-            "the request is not valid",
-            self.0,
-        ))
+        let fields = self.0.into_iter();
+        let fields = fields.map(|(pointer, reason)| FieldError::content(&pointer, reason));
+        Err(ExtractError::invalid_content(INVALID, fields.collect()))
+    }
+
+    /// The same of what is not content, but a query or headers: fields have names there.
+    fn into_result_of_head<E: FromHead>(self) -> Result<(), ExtractError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let fields = self.0.into_iter().map(|(pointer, reason)| {
+            let path = pointer.trim_start_matches(['#', '/']);
+            let name = path.split('/').next().unwrap_or_default();
+            E::field_error(&name.replace("~1", "/").replace("~0", "~"), reason)
+        });
+        Err(ExtractError::invalid_head(INVALID, fields.collect()))
     }
 }
 
+const INVALID: &str = "the request is not valid";
+
 /// Something bound, and valid by its own [`Validate`]: `Valid<Json<T>>`, `Valid<Form<T>>`, `Valid<Query<T>>`.
 ///
-/// What is not is 422, with all that is wrong.
+/// What is not is 422, or 400 for a query or headers, with all that is wrong. There, the first step of a pointer is the name.
 ///
 #[cfg_attr(feature = "form", doc = "```")]
 #[cfg_attr(not(feature = "form"), doc = "```ignore")]
@@ -81,7 +136,7 @@ impl Violations {
 /// let error = read("/?from=2000&to=1000").unwrap_err();
 /// assert!(error.is_invalid());
 /// assert_eq!(error.fields().len(), 2);
-/// assert_eq!(error.fields()[0].pointer(), Some("#/to"));
+/// assert_eq!(error.fields()[0].parameter_name(), Some("to"));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Valid<E>(pub E);
@@ -96,9 +151,13 @@ where
     ///
     /// [`ExtractError::is_invalid`] if there are violations.
     pub fn of(bound: E) -> Result<Self, ExtractError> {
-        let mut violations = Violations::default();
+        Self::violations(&bound).into_result().map(|()| Self(bound))
+    }
+
+    fn violations(bound: &E) -> Violations {
+        let mut violations = Violations::new();
         bound.validate(&mut violations);
-        violations.into_result().map(|()| Self(bound))
+        violations
     }
 }
 
@@ -121,7 +180,7 @@ where
 ///
 /// let read = |uri: &str| Garde::<Query<User>>::from_head(&Request::get(uri).body(()).unwrap().into_parts().0);
 /// assert_eq!(read("/?name=Ann").unwrap().0.name, "Ann");
-/// assert_eq!(read("/?name=A").unwrap_err().fields()[0].pointer(), Some("#/name"));
+/// assert_eq!(read("/?name=A").unwrap_err().fields()[0].parameter_name(), Some("name"));
 /// ```
 #[cfg(feature = "garde")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,26 +197,29 @@ where
     ///
     /// [`ExtractError::is_invalid`] if it is against them.
     pub fn of(bound: E) -> Result<Self, ExtractError> {
-        let Err(report) = garde::Validate::validate(&*bound) else {
-            return Ok(Self(bound));
-        };
-        let mut violations = Violations::default();
-        for (path, error) in report.iter().take(MOST) {
-            let field = FieldError::at(of_garde(path), error.message().to_owned());
-            violations.0.push(field);
+        Self::violations(&bound).into_result().map(|()| Self(bound))
+    }
+
+    fn violations(bound: &E) -> Violations {
+        let mut violations = Violations::new();
+        if let Err(report) = garde::Validate::validate(&**bound) {
+            for (path, error) in report.iter().take(MOST) {
+                violations.add(&of_garde(path), error.message().to_owned());
+            }
         }
-        violations.into_result().map(|()| Self(bound))
+        violations
     }
 }
 
-/// `items[0].name` as `#/items/0/name`.
+/// `items[0].name` as `/items/0/name`.
 #[cfg(feature = "garde")]
-fn of_garde(path: &garde::Path) -> Pointer {
-    let mut pointer = Pointer::root();
+fn of_garde(path: &garde::Path) -> String {
+    let mut pointer = String::new();
     for step in path.to_string().split(['.', '[']) {
         let step = step.strip_suffix(']').unwrap_or(step);
         if !step.is_empty() {
-            pointer.push(step);
+            pointer.push('/');
+            pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
         }
     }
     pointer
@@ -182,7 +244,13 @@ macro_rules! bound {
                 E: FromHead + Deref<Target: $($rules)+>,
             {
                 fn from_head(head: &Parts) -> Result<Self, ExtractError> {
-                    Self::of(E::from_head(head)?)
+                    let bound = E::from_head(head)?;
+                    Self::violations(&bound).into_result_of_head::<E>()?;
+                    Ok(Self(bound))
+                }
+
+                fn field_error(name: &str, reason: Cow<'static, str>) -> FieldError {
+                    E::field_error(name, reason)
                 }
             }
         )*
@@ -215,7 +283,7 @@ mod tests {
     #[test]
     fn paths_of_garde_are_pointers() {
         let path = garde::Path::new("items").join(0_usize).join("a/b");
-        assert_eq!(of_garde(&path).into_string(), "#/items/0/a~1b");
-        assert_eq!(of_garde(&garde::Path::empty()).into_string(), "#");
+        assert_eq!(of_garde(&path), "/items/0/a~1b");
+        assert_eq!(of_garde(&garde::Path::empty()), "");
     }
 }

@@ -33,7 +33,7 @@ fn element(text: &str) -> Option<Element> {
         };
         if let Some(slot) = slot {
             // Each parameter may occur once.
-            if slot.replace(value.to_text()?).is_some() {
+            if slot.replace(value.text().into_owned()).is_some() {
                 return None;
             }
         }

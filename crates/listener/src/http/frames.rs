@@ -142,6 +142,8 @@ impl Frames {
 /// was written whole, and never has more than `burst`. `WINDOW_UPDATE` frames have an allowance of their own, of the same size, and
 /// get one back for every 256 bytes written to the peer. A connection without any left is closed with `ENHANCE_YOUR_CALM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct FrameLimit {
     /// How many at once.
     pub burst: u32,

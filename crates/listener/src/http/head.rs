@@ -105,10 +105,28 @@ fn settle_target<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether these are bytes of `uri-host [ ":" port ]` (RFC 3986 section 3.2.2). Empty is: some targets have no host.
+/// Bytes of `uri-host [ ":" port ]` (RFC 3986 section 3.2.2). A table, because it is asked of every byte of every `Host`.
+const OF_HOST: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~!$&'()*+,;=:%[]";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Empty is a host: some targets have none.
 fn is_host(host: &[u8]) -> bool {
+    // Without a way out in the middle, which costs more than it saves: hosts are short, and nearly all of them are hosts.
     host.iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:%[]".contains(byte))
+        .fold(true, |is, &byte| is & OF_HOST[usize::from(byte)])
 }
 
 #[cfg(test)]

@@ -16,12 +16,12 @@ use std::time::Duration;
 
 pub(crate) use self::{
     frames::{Budgets, Frames, calm},
-    head::check,
+    head::{Refusal, check},
     request_body::{Guarded, is_over_limit},
     settings::capped,
     speak::{Speaker, Speaking},
-    streams::{Streams, hand_over},
-    vigil::{Bounds, Sight, Verdict, Watch, Why},
+    streams::{Streams, hand_over, handed_over},
+    vigil::{Bounds, Seen, Sight, Verdict, Watch, Why},
 };
 pub use self::{
     frames::{FrameCounts, FrameLimit},

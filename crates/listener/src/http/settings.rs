@@ -9,6 +9,8 @@ use super::{FOREVER, FrameLimit, MinRate, vigil::Bounds};
 
 /// Which versions of HTTP are spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Protocols {
     /// HTTP/1.1 and HTTP/2, told apart by the first bytes (RFC 9113 section 3.3).

@@ -17,12 +17,18 @@ thread_local! {
     static BECOMES_TUNNEL: RefCell<Option<InFlight>> = const { RefCell::new(None) };
 }
 
-/// Says that the response which is returned next, in this very poll, turns its stream into a tunnel.
+/// Says that the response which is returned next, in this very poll, turns its connection, or its stream, into a tunnel.
 ///
-/// hyper moves a tunnel's bytes in a task of its own, which it starts when it has that response. The request is in flight for as
-/// long as that runs. There is no other way to the tunnel: what the user gets is hyper's own type.
+/// The request is in flight for as long as the tunnel is there. Over HTTP/1.1, that is as long as the transport. Over HTTP/2, hyper
+/// moves a tunnel's bytes in a task of its own, which it starts when it has that response. There is no other way to the tunnel: what
+/// the user gets is hyper's own type.
 pub(crate) fn hand_over(request: InFlight) {
     BECOMES_TUNNEL.set(Some(request));
+}
+
+/// The request that was [handed over](hand_over) in this very poll.
+pub(crate) fn handed_over() -> Option<InFlight> {
+    BECOMES_TUNNEL.take()
 }
 
 /// Runs what hyper has to run beside an HTTP/2 connection.
@@ -34,7 +40,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, task: F) {
-        let tunnel = BECOMES_TUNNEL.take();
+        let tunnel = handed_over();
         tokio::spawn(Stream { task, tunnel });
     }
 }
@@ -54,7 +60,7 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
         let this = self.project();
         let polled = this.task.poll(cx);
         // hyper may have found nobody to send the response to: then there is no tunnel.
-        drop(BECOMES_TUNNEL.take());
+        drop(handed_over());
         ready!(polled);
         if let Some(tunnel) = this.tunnel.take() {
             tunnel.complete_unless_cut();

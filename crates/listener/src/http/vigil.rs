@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -85,7 +85,6 @@ enum Phase {
 /// The state: in which phase the connection is, and since when.
 #[derive(Debug)]
 struct Vigil {
-    bounds: Bounds,
     born: Instant,
     phase: Phase,
     since: Instant,
@@ -104,9 +103,8 @@ struct Reading {
 }
 
 impl Vigil {
-    fn new(bounds: Bounds, now: Instant) -> Self {
+    const fn new(now: Instant) -> Self {
         Self {
-            bounds,
             born: now,
             phase: Phase::Head,
             since: now,
@@ -118,10 +116,10 @@ impl Vigil {
     }
 
     /// Whether there is something to look at before the time is over. Cheap: it is asked whenever the connection is polled.
-    fn is_news(&self, sight: &Sight) -> bool {
+    fn is_news(&self, bounds: &Bounds, sight: &Sight) -> bool {
         sight.begun != self.begun
             || self.phase_of(sight) != self.phase
-            || (sight.owed && self.bounds.reading.is_some()) != self.reading.is_some()
+            || (sight.owed && bounds.reading.is_some()) != self.reading.is_some()
     }
 
     fn phase_of(&self, sight: &Sight) -> Phase {
@@ -139,7 +137,7 @@ impl Vigil {
         if in_head { Phase::Head } else { Phase::Idle }
     }
 
-    fn look(&mut self, now: Instant, sight: &Sight) -> Verdict {
+    fn look(&mut self, bounds: &Bounds, now: Instant, sight: &Sight) -> Verdict {
         let phase = self.phase_of(sight);
         if phase != self.phase || sight.begun != self.begun {
             if phase != Phase::Head {
@@ -151,23 +149,26 @@ impl Vigil {
         }
         let mut next = Next { now, at: None };
         if !self.retired {
-            if self.bounds.requests.is_some_and(|most| sight.begun >= most) {
+            if bounds.requests.is_some_and(|most| sight.begun >= most) {
                 return self.retire(Why::Requests);
             }
-            if next.is_over(self.born, self.bounds.age) {
+            if next.is_over(self.born, bounds.age) {
                 return self.retire(Why::Age);
             }
         }
         match self.phase {
-            Phase::Head if next.is_over(self.since, self.bounds.head) => {
+            Phase::Head if next.is_over(self.since, bounds.head) => {
                 return Verdict::Close(Why::SlowHead);
             }
-            Phase::Idle if !self.retired && next.is_over(self.since, self.bounds.idle) => {
+            Phase::Idle if !self.retired && next.is_over(self.since, bounds.idle) => {
                 return self.retire(Why::Idle);
             }
             Phase::Head | Phase::Idle | Phase::Busy => {}
         }
-        if let Some(left) = self.patience(now, sight) {
+        if let Some(left) = bounds
+            .reading
+            .and_then(|rate| self.patience(rate, now, sight))
+        {
             if next.is_over(now, Some(left)) {
                 return Verdict::Close(Why::SlowReader);
             }
@@ -181,8 +182,7 @@ impl Vigil {
     }
 
     /// How much longer the peer may leave a response unread.
-    fn patience(&mut self, now: Instant, sight: &Sight) -> Option<Duration> {
-        let rate = self.bounds.reading?;
+    fn patience(&mut self, rate: MinRate, now: Instant, sight: &Sight) -> Option<Duration> {
         if !sight.owed {
             self.reading = None;
             return None;
@@ -215,28 +215,51 @@ impl Next {
     }
 }
 
+/// The waker of the last poll.
+///
+/// What was pending then wakes the same task now: as long as nothing says that it is ready, it need not be polled again. That is a lock
+/// for each of them, for every request.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Option<Waker>);
+
+impl Seen {
+    /// Whether it is the same. From now on it is.
+    #[inline]
+    pub(crate) fn is_same(&mut self, cx: &Context<'_>) -> bool {
+        let is_same = matches!(&self.0, Some(waker) if waker.will_wake(cx.waker()));
+        if !is_same {
+            self.0 = Some(cx.waker().clone());
+        }
+        is_same
+    }
+}
+
 pin_project! {
     /// Asks for a verdict when something has happened, and when it is time.
     ///
     /// An early alarm is left standing where a later one would do: a busy connection sets its timer once in a while, and not for
     /// every request.
-    pub(crate) struct Watch {
+    pub(crate) struct Watch<'a> {
+        bounds: &'a Bounds,
         vigil: Vigil,
         #[pin]
         alarm: Sleep,
         // When it rings, if it is set.
         at: Option<Instant>,
+        seen: Seen,
         has_looked: bool,
     }
 }
 
-impl Watch {
-    pub(crate) fn new(bounds: Bounds) -> Self {
+impl<'a> Watch<'a> {
+    pub(crate) fn new(bounds: &'a Bounds) -> Self {
         let now = Instant::now();
         Self {
-            vigil: Vigil::new(bounds, now),
+            bounds,
+            vigil: Vigil::new(now),
             alarm: sleep_until(now + FOREVER),
             at: None,
+            seen: Seen::default(),
             has_looked: false,
         }
     }
@@ -249,30 +272,33 @@ impl Watch {
     ) -> Poll<Verdict> {
         let mut this = self.project();
         let sight = activity.sight();
-        let rang = this.at.is_some() && this.alarm.as_mut().poll(cx).is_ready();
-        if *this.has_looked && !rang && !this.vigil.is_news(&sight) {
+        let is_set = this.seen.is_same(cx);
+        let mut rang = this.at.is_some()
+            && match is_set {
+                true => this.alarm.is_elapsed(),
+                false => this.alarm.as_mut().poll(cx).is_ready(),
+            };
+        if *this.has_looked && !rang && !this.vigil.is_news(this.bounds, &sight) {
             return Poll::Pending;
         }
         *this.has_looked = true;
-        if rang {
-            *this.at = None;
-        }
         loop {
-            let next = match this.vigil.look(Instant::now(), &sight) {
+            if rang {
+                *this.at = None;
+            }
+            let next = match this.vigil.look(this.bounds, Instant::now(), &sight) {
                 Verdict::Wait(next) => next,
                 verdict => return Poll::Ready(verdict),
             };
-            let Some(next) = next else {
+            let Some(next) = next.filter(|next| this.at.is_none_or(|at| *next < at)) else {
                 return Poll::Pending;
             };
-            if this.at.is_none_or(|at| next < at) {
-                this.alarm.as_mut().reset(next);
-                *this.at = Some(next);
-            }
-            if this.alarm.as_mut().poll(cx).is_pending() {
+            this.alarm.as_mut().reset(next);
+            *this.at = Some(next);
+            rang = this.alarm.as_mut().poll(cx).is_ready();
+            if !rang {
                 return Poll::Pending;
             }
-            *this.at = None;
         }
     }
 }
@@ -293,6 +319,7 @@ mod tests {
 
     struct Clock {
         start: Instant,
+        bounds: Bounds,
         vigil: Vigil,
     }
 
@@ -301,14 +328,19 @@ mod tests {
             let start = Instant::now();
             Self {
                 start,
-                vigil: Vigil::new(bounds, start),
+                bounds,
+                vigil: Vigil::new(start),
             }
+        }
+
+        fn is_news(&self, sight: &Sight) -> bool {
+            self.vigil.is_news(&self.bounds, sight)
         }
 
         /// What is said at that second; of a wait, the second when it ends.
         fn at(&mut self, seconds: u64, sight: Sight) -> Result<Option<u64>, Verdict> {
             let now = self.start + Duration::from_secs(seconds);
-            match self.vigil.look(now, &sight) {
+            match self.vigil.look(&self.bounds, now, &sight) {
                 Verdict::Wait(next) => Ok(next.map(|next| (next - self.start).as_secs())),
                 verdict => Err(verdict),
             }
@@ -348,9 +380,9 @@ mod tests {
             ..busy
         };
         assert_eq!(clock.at(5, idle), Ok(Some(15)));
-        assert!(!clock.vigil.is_news(&idle));
+        assert!(!clock.is_news(&idle));
         let head = Sight { read: 201, ..idle };
-        assert!(clock.vigil.is_news(&head));
+        assert!(clock.is_news(&head));
         assert_eq!(clock.at(14, head), Ok(Some(17)));
         let head = Sight { read: 210, ..idle };
         assert_eq!(clock.at(16, head), Ok(Some(17)));
@@ -367,7 +399,7 @@ mod tests {
         };
         assert_eq!(clock.at(0, idle), Ok(Some(10)));
         (idle.begun, idle.read) = (2, 200);
-        assert!(clock.vigil.is_news(&idle));
+        assert!(clock.is_news(&idle));
         assert_eq!(clock.at(9, idle), Ok(Some(19)));
         assert_eq!(clock.at(19, idle), Err(Verdict::Retire(Why::Idle)));
         assert_eq!(clock.at(20, idle), Ok(None), "once is enough");
@@ -444,7 +476,8 @@ mod tests {
     async fn the_watch_rings_in_time() {
         let activity = Activity::default();
         let start = Instant::now();
-        let mut watch = std::pin::pin!(Watch::new(bounds()));
+        let bounds = bounds();
+        let mut watch = std::pin::pin!(Watch::new(&bounds));
         let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
         assert_eq!(ring.await, Verdict::Close(Why::SlowHead));
         assert_eq!(start.elapsed(), 3 * SECOND);
@@ -454,7 +487,8 @@ mod tests {
     async fn an_early_alarm_is_set_again() {
         let activity = Activity::default();
         let start = Instant::now();
-        let mut watch = std::pin::pin!(Watch::new(bounds()));
+        let bounds = bounds();
+        let mut watch = std::pin::pin!(Watch::new(&bounds));
         std::future::poll_fn(|cx| {
             assert!(watch.as_mut().poll(cx, &activity).is_pending());
             activity.request_began();

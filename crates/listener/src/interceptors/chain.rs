@@ -1,6 +1,11 @@
 //! The chain: who runs after whom.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use bartizan_core::{Body, BoxError};
 use http::{Request, Response, request};
@@ -68,12 +73,71 @@ impl<B, RB> fmt::Debug for Chain<B, RB> {
     }
 }
 
-/// How far the way in went.
+/// An interceptor that has the request, or what became of it.
+pub(super) struct Running<B, RB> {
+    place: usize,
+    future: BoxFuture<Flow<B, RB>>,
+    /// The head that it got, if somebody can use it.
+    head: Option<Box<request::Parts>>,
+}
+
+/// What comes after it on the way in.
 pub(super) enum Inward<B, RB> {
-    /// To the service.
+    /// Another one.
+    Running(Running<B, RB>),
+    /// The service.
     Arrived(Request<B>),
-    /// To this place, and back from there.
+    /// The way out, from this place.
     Returned(usize, Result<Response<RB>, BoxError>),
+}
+
+/// What comes next on the way out.
+pub(super) enum Outward<RB> {
+    Running(usize, BoxFuture<Response<RB>>),
+    Left(Result<Response<RB>, BoxError>),
+}
+
+impl<B, RB> Running<B, RB> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        chain: &Chain<B, RB>,
+        context: &RequestContext,
+    ) -> Poll<Inward<B, RB>> {
+        let place = self.place;
+        let failed = match (ready!(self.future.as_mut().poll(cx)), self.head.take()) {
+            (Ok(Flow::Next(request)), _) => {
+                return Poll::Ready(match chain.enter(place + 1, request, context) {
+                    Ok(running) => Inward::Running(running),
+                    Err(request) => Inward::Arrived(request),
+                });
+            }
+            (Ok(Flow::Respond(response)), _) => {
+                return Poll::Ready(Inward::Returned(place, Ok(response)));
+            }
+            (Ok(Flow::Fail(_, error)) | Err(error), None) => {
+                return Poll::Ready(Inward::Returned(place, Err(error)));
+            }
+            (Ok(Flow::Fail(request, error)), Some(_)) => {
+                let (head, body) = request.into_parts();
+                Failed {
+                    error,
+                    head,
+                    body: Some(body),
+                }
+            }
+            (Err(error), Some(head)) => Failed {
+                error,
+                head: *head,
+                body: None,
+            },
+        };
+        Poll::Ready(match chain.recover(place + 1, failed, context) {
+            Ok(running) => Inward::Running(running),
+            // Not reached: a head is kept only for somebody who is there to take it.
+            Err(failed) => Inward::Returned(chain.0.len(), Err(failed.error)),
+        })
+    }
 }
 
 impl<B, RB> Chain<B, RB> {
@@ -90,83 +154,69 @@ impl<B, RB> Chain<B, RB> {
         let mut all = self.0.iter();
         all.any(|i| matches!(i, Interceptor::ResponseError(_)))
     }
-}
 
-/// Runs the way in.
-pub(super) async fn inward<B, RB>(
-    chain: &Chain<B, RB>,
-    request: Request<B>,
-    context: &RequestContext,
-) -> Inward<B, RB>
-where
-    B: Send,
-    RB: Send,
-{
-    let mut passing = Ok(request);
-    for (place, interceptor) in chain.0.iter().enumerate() {
-        // The head is kept only for somebody who can use it.
-        let (running, head) = match (interceptor, passing) {
-            (Interceptor::Request(run), Ok(request)) => {
-                let head = chain.has_request_error(place).then(|| head_of(&request));
-                (run(request, context.clone()), head)
+    /// Gives the request to the first from that place on who takes it. If there is none, it has arrived.
+    pub(super) fn enter(
+        &self,
+        from: usize,
+        request: Request<B>,
+        context: &RequestContext,
+    ) -> Result<Running<B, RB>, Request<B>> {
+        for (place, interceptor) in self.0.iter().enumerate().skip(from) {
+            if let Interceptor::Request(run) = interceptor {
+                // The head is kept only for somebody who can use it.
+                let keeps = self.has_request_error(place);
+                return Ok(Running {
+                    place,
+                    head: keeps.then(|| Box::new(head_of(&request))),
+                    future: run(request, context.clone()),
+                });
             }
-            (Interceptor::RequestError(run), Err(failed)) => {
-                let failed: Failed<B> = failed;
-                let head = chain.has_request_error(place).then(|| failed.head.clone());
-                (run(failed, context.clone()), head)
-            }
-            (_, other) => {
-                passing = other;
-                continue;
-            }
-        };
-        passing = match (running.await, head) {
-            (Ok(Flow::Next(request)), _) => Ok(request),
-            (Ok(Flow::Respond(response)), _) => return Inward::Returned(place, Ok(response)),
-            (Ok(Flow::Fail(request, error)), Some(_)) => {
-                let (head, body) = request.into_parts();
-                Err(Failed {
-                    error,
-                    head,
-                    body: Some(body),
-                })
-            }
-            (Err(error), Some(head)) => Err(Failed {
-                error,
-                head,
-                body: None,
-            }),
-            (Ok(Flow::Fail(_, error)) | Err(error), None) => {
-                return Inward::Returned(place, Err(error));
-            }
-        };
+        }
+        Err(request)
     }
-    match passing {
-        Ok(request) => Inward::Arrived(request),
-        // Not reached: a failure is passed on only to somebody who is there to take it.
-        Err(failed) => Inward::Returned(chain.0.len(), Err(failed.error)),
-    }
-}
 
-/// Runs the way out, past the interceptors before that place.
-pub(super) async fn outward<B, RB>(
-    chain: &Chain<B, RB>,
-    place: usize,
-    mut passing: Result<Response<RB>, BoxError>,
-    context: &RequestContext,
-) -> Result<Response<RB>, BoxError>
-where
-    RB: Send,
-    B: Send,
-{
-    for interceptor in chain.0[..place].iter().rev() {
-        passing = match (interceptor, passing) {
-            (Interceptor::Response(run), Ok(response)) => run(response, context.clone()).await,
-            (Interceptor::ResponseError(run), Err(error)) => run(error, context.clone()).await,
-            (_, other) => other,
-        };
+    /// The same of a request that failed.
+    fn recover(
+        &self,
+        from: usize,
+        failed: Failed<B>,
+        context: &RequestContext,
+    ) -> Result<Running<B, RB>, Failed<B>> {
+        for (place, interceptor) in self.0.iter().enumerate().skip(from) {
+            if let Interceptor::RequestError(run) = interceptor {
+                let keeps = self.has_request_error(place);
+                return Ok(Running {
+                    place,
+                    head: keeps.then(|| Box::new(failed.head.clone())),
+                    future: run(failed, context.clone()),
+                });
+            }
+        }
+        Err(failed)
     }
-    passing
+
+    /// Goes out, past the interceptors before that place.
+    pub(super) fn leave(
+        &self,
+        place: usize,
+        passing: Result<Response<RB>, BoxError>,
+        context: &RequestContext,
+    ) -> Outward<RB> {
+        let mut passing = passing;
+        for (place, interceptor) in self.0[..place].iter().enumerate().rev() {
+            passing = match (interceptor, passing) {
+                (Interceptor::Response(run), Ok(response)) => {
+                    return Outward::Running(place, run(response, context.clone()));
+                }
+                (Interceptor::ResponseError(run), Err(error)) => {
+                    return Outward::Running(place, run(error, context.clone()));
+                }
+                (_, other) => other,
+            };
+        }
+        Outward::Left(passing)
+    }
 }
 
 fn head_of<B>(request: &Request<B>) -> request::Parts {

@@ -2,8 +2,7 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::HashMap,
-    fmt,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -28,25 +27,39 @@ pub struct RequestContext {
 }
 
 type Value = Arc<dyn Any + Send + Sync>;
-type Values = HashMap<TypeId, Value>;
+// Of a request, there are a few: looking through them costs less than hashing.
+type Values = Vec<(TypeId, Value)>;
 
 impl RequestContext {
     /// Keeps a value in place of the one of that type that was there.
     pub fn insert<T: Send + Sync + 'static>(&self, value: T) {
-        let value: Value = Arc::new(value);
-        // Dropped when the lock is not held: what it does then is not ours to know.
-        let _before = self.lock().insert(TypeId::of::<T>(), value);
+        let mut value: Value = Arc::new(value);
+        let mut values = self.lock();
+        match values
+            .iter_mut()
+            .find(|(kind, _)| *kind == TypeId::of::<T>())
+        {
+            Some((_, before)) => mem::swap(before, &mut value),
+            None => return values.push((TypeId::of::<T>(), value)),
+        }
+        // The one before is dropped when the lock is not held: what it does then is not ours to know.
+        drop(values);
     }
 
     /// The value of that type.
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let value = self.lock().get(&TypeId::of::<T>()).cloned()?;
-        value.downcast().ok()
+        let values = self.lock();
+        let (_, value) = values.iter().find(|(kind, _)| *kind == TypeId::of::<T>())?;
+        Arc::clone(value).downcast().ok()
     }
 
     /// Takes the value of that type out.
     pub fn remove<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let value = self.lock().remove(&TypeId::of::<T>())?;
+        let mut values = self.lock();
+        let place = values
+            .iter()
+            .position(|(kind, _)| *kind == TypeId::of::<T>())?;
+        let (_, value) = values.swap_remove(place);
         value.downcast().ok()
     }
 

@@ -6,19 +6,21 @@ use std::{
     mem,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use bartizan_core::{Body, BoxError, Rejection, find, problem};
+use bartizan_core::{Body, BoxError, problem};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
     Failed, Flow, RequestContext,
-    chain::{Chain, Interceptor, Inward, inward, outward},
+    chain::{BoxFuture, Chain, Interceptor, Inward, Outward, Running},
 };
+use crate::reply;
 
 /// Runs interceptors before and after a service. See the [module](super).
 pub struct InterceptorsLayer<B = Body, RB = Body> {
@@ -148,56 +150,47 @@ impl<S: fmt::Debug, B, RB> fmt::Debug for Interceptors<S, B, RB> {
 
 impl<S, B, RB> Service<Request<B>> for Interceptors<S, B, RB>
 where
-    S: Service<Request<B>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Error: Into<BoxError> + Send + 'static,
-    S::Future: Send,
-    B: Send + 'static,
-    RB: From<Bytes> + Send + 'static,
+    S: Service<Request<B>, Response = Response<RB>> + Clone,
+    S::Error: Into<BoxError>,
+    RB: From<Bytes>,
 {
     type Response = Response<RB>;
     type Error = S::Error;
-    type Future = ResponseFuture<RB, S::Error>;
+    type Future = ResponseFuture<S, S::Future, B, RB>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let unready = self.inner.clone();
-        let mut ready = mem::replace(&mut self.inner, unready);
-        let chain = Arc::clone(&self.chain);
         let extensions = request.extensions_mut();
         // That of a chain further out, if there is one: it is one context for the whole request.
         let context = extensions.get_or_insert_default::<RequestContext>().clone();
-        ResponseFuture(Box::pin(async move {
-            let (place, answered) = match inward(&chain, request, &context).await {
-                Inward::Returned(place, answered) => {
-                    // What it reserved is for somebody else now, and not for the response interceptors.
-                    drop(ready);
-                    (place, answered)
+        let state = match self.chain.enter(0, request, &context) {
+            Ok(running) => {
+                let unready = self.inner.clone();
+                State::Inward {
+                    running,
+                    service: mem::replace(&mut self.inner, unready),
                 }
-                Inward::Arrived(request) => {
-                    let answered = ready.call(request).await;
-                    drop(ready);
-                    let answered = match answered {
-                        // Nobody takes it, so it stays what it is.
-                        Err(error) if !chain.has_response_error() => return Err(error),
-                        answered => answered.map_err(Into::into),
-                    };
-                    (chain.0.len(), answered)
-                }
-            };
-            let answered = outward(&chain, place, answered, &context).await;
-            Ok(answered.unwrap_or_else(|error| unhandled(&error)))
-        }))
+            }
+            Err(request) => State::Calling {
+                future: self.inner.call(request),
+            },
+        };
+        ResponseFuture {
+            chain: Arc::clone(&self.chain),
+            context,
+            state,
+        }
     }
 }
 
 /// What is answered where nobody took an error.
 fn unhandled<RB: From<Bytes>>(error: &BoxError) -> Response<RB> {
     let error = &**error as &(dyn std::error::Error + 'static);
-    if let Some(rejection) = find::<Rejection>(error) {
-        return rejection.to_response();
+    if let Some(response) = reply::of_error(error) {
+        return response;
     }
     tracing::error!(error, "an interceptor failed, and none took its error");
     problem(
@@ -206,20 +199,82 @@ fn unhandled<RB: From<Bytes>>(error: &BoxError) -> Response<RB> {
     )
 }
 
-/// The response of a chain.
-#[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture<RB, E>(Pin<Box<dyn Future<Output = Result<Response<RB>, E>> + Send>>);
-
-impl<RB, E> Future for ResponseFuture<RB, E> {
-    type Output = Result<Response<RB>, E>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+pin_project! {
+    /// The response of a chain.
+    ///
+    /// Dropping it drops the interceptor that runs, or the inner call.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, F, B, RB> {
+        chain: Arc<Chain<B, RB>>,
+        context: RequestContext,
+        #[pin]
+        state: State<S, F, B, RB>,
     }
 }
 
-impl<RB, E> fmt::Debug for ResponseFuture<RB, E> {
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F, B, RB> {
+        Inward { running: Running<B, RB>, service: S },
+        Calling { #[pin] future: F },
+        Outward { place: usize, future: BoxFuture<Response<RB>> },
+    }
+}
+
+impl<S, F, B, RB> Future for ResponseFuture<S, F, B, RB>
+where
+    S: Service<Request<B>, Response = Response<RB>, Future = F>,
+    S::Error: Into<BoxError>,
+    F: Future<Output = Result<Response<RB>, S::Error>>,
+    RB: From<Bytes>,
+{
+    type Output = Result<Response<RB>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let (chain, context) = (&**this.chain, &*this.context);
+        loop {
+            let (place, passing) = match this.state.as_mut().project() {
+                // ## Inward => (Inward | Calling | Outward)
+                StateProj::Inward { running, service } => {
+                    match ready!(running.poll(cx, chain, context)) {
+                        Inward::Running(next) => {
+                            *running = next;
+                            continue;
+                        }
+                        Inward::Arrived(request) => {
+                            let future = service.call(request);
+                            this.state.set(State::Calling { future });
+                            continue;
+                        }
+                        Inward::Returned(place, passing) => (place, passing),
+                    }
+                }
+                // ## Calling => Outward
+                StateProj::Calling { future } => match ready!(future.poll(cx)) {
+                    Ok(response) => (chain.0.len(), Ok(response)),
+                    // Nobody takes it, so it stays what it is.
+                    Err(error) if !chain.has_response_error() => return Poll::Ready(Err(error)),
+                    Err(error) => (chain.0.len(), Err(error.into())),
+                },
+                // ## Outward => (Outward | Done)
+                StateProj::Outward { place, future } => (*place, ready!(future.as_mut().poll(cx))),
+            };
+            match chain.leave(place, passing, context) {
+                // What was reserved for the call is for somebody else now, and not for the response interceptors.
+                Outward::Running(place, future) => {
+                    this.state.set(State::Outward { place, future });
+                }
+                Outward::Left(answered) => {
+                    return Poll::Ready(Ok(answered.unwrap_or_else(|error| unhandled(&error))));
+                }
+            }
+        }
+    }
+}
+
+impl<S, F, B, RB> fmt::Debug for ResponseFuture<S, F, B, RB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ResponseFuture").finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }
 }

@@ -46,8 +46,9 @@
 //! # Errors
 //!
 //! An error of the service goes on as it is, where the chain has no response-error interceptor. An interceptor's own error that none
-//! takes, and one of the service that all of them gave back, becomes a 500 with problem details, or the response of the [`Rejection`](bartizan_core::Rejection) that is in it; it is logged once, and not
-//! told to the client. So a service that cannot fail still cannot.
+//! takes, and one of the service that all of them gave back, becomes a 500 with problem details; it is logged once, and not told to the
+//! client. With a [`Rejection`](bartizan_core::Rejection) or an [`ExtractError`](crate::extract::ExtractError) in it, it becomes the
+//! response of that. So a service that cannot fail still cannot.
 //!
 //! # Differences from Ballerina and `axum::middleware`
 //!

@@ -105,7 +105,8 @@ impl Drop for UnderWay {
 
 /// The counts of one connection.
 ///
-/// Each counter is written by whoever serves the connection, and by nobody else: no two cores share its cache line.
+/// Each counter is written by whoever serves the connection, and by nobody else: no two cores share its cache line, and nothing is lost
+/// between load and store.
 pub(crate) struct Tally {
     monitor: Arc<Monitor>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
@@ -128,15 +129,15 @@ impl Tally {
     }
 
     pub(crate) fn read(&self, bytes: usize) {
-        self.read.fetch_add(bytes as u64, Relaxed);
+        add(&self.read, bytes as u64);
     }
 
     pub(crate) fn written(&self, bytes: usize) {
-        self.written.fetch_add(bytes as u64, Relaxed);
+        add(&self.written, bytes as u64);
     }
 
     pub(crate) fn request_started(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        add(&self.requests, 1);
         if let Some(observer) = &self.observer {
             observer.request_started(self.info());
         }
@@ -168,6 +169,11 @@ impl Tally {
             written: self.written.load(Relaxed),
         }
     }
+}
+
+/// Adds to a counter that nobody else writes.
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
 }
 
 impl fmt::Debug for Tally {

@@ -79,10 +79,7 @@ fn weighted(element: &str) -> Option<(Parts<'_>, u16)> {
     let parts = parts(element)?;
     let mut parameters = parts.parameters;
     let weight = match parameters.find(|(name, _)| name.eq_ignore_ascii_case("q")) {
-        Some((_, value)) => {
-            let value = value.to_text()?;
-            thousandths(&value)?
-        }
+        Some((_, value)) => thousandths(&value.text())?,
         None => 1000,
     };
     Some((parts, weight))
@@ -95,8 +92,11 @@ pub(crate) fn thousandths(text: &str) -> Option<u16> {
     if !is_fraction {
         return None;
     }
-    let fraction = format!("{fraction:0<3}").parse().ok()?;
-    match (whole, fraction) {
+    let digit = |at| match fraction.as_bytes().get(at) {
+        Some(digit) => u16::from(digit - b'0'),
+        None => 0,
+    };
+    match (whole, digit(0) * 100 + digit(1) * 10 + digit(2)) {
         ("0", fraction) => Some(fraction),
         ("1", 0) => Some(1000),
         _ => None,

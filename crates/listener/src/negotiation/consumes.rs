@@ -98,8 +98,7 @@ impl Consumed {
         };
         let found = value.to_str().ok().and_then(parts);
         found.is_some_and(|found| {
-            let is_type = found.main != "*" && found.sub != "*";
-            is_type && self.ranges.iter().any(|range| range.matches_parts(&found))
+            found.is_type() && self.ranges.iter().any(|range| range.matches_parts(&found))
         })
     }
 

@@ -1,6 +1,6 @@
 //! Media types and ranges of them (RFC 9110 sections 8.3.1 and 12.5.1).
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use bartizan_core::ConfigError;
 
@@ -65,19 +65,33 @@ pub(crate) fn quoted_len(text: &str) -> Option<usize> {
 pub(crate) struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
-    /// Its bytes, without quotes and backslashes.
-    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + 'a {
-        let quoted = self.0.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        let is_quoted = quoted.is_some();
-        let mut bytes = quoted.unwrap_or(self.0).bytes();
-        std::iter::from_fn(move || match bytes.next()? {
-            b'\\' if is_quoted => bytes.next(),
-            byte => Some(byte),
-        })
+    /// The value, without quotes and backslashes.
+    pub(crate) fn text(self) -> Cow<'a, str> {
+        self.without_escapes_of(|_| true)
     }
 
-    pub(crate) fn to_text(self) -> Option<String> {
-        String::from_utf8(self.bytes().collect()).ok()
+    /// The same of a file's name. A backslash escapes a quote or another backslash, and is itself everywhere else: that is what senders
+    /// of `C:\dir\file` do.
+    #[cfg(feature = "multipart")]
+    pub(crate) fn file_name(self) -> Cow<'a, str> {
+        self.without_escapes_of(|c| matches!(c, '"' | '\\'))
+    }
+
+    fn without_escapes_of(self, is_escaped: fn(char) -> bool) -> Cow<'a, str> {
+        let quoted = self.0.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+        match quoted {
+            Some(inside) if inside.contains('\\') => {
+                let mut chars = inside.chars().peekable();
+                std::iter::from_fn(|| match chars.next()? {
+                    '\\' => chars.next_if(|c| is_escaped(*c)).or(Some('\\')),
+                    c => Some(c),
+                })
+                .collect::<String>()
+                .into()
+            }
+            Some(inside) => inside.into(),
+            None => self.0.into(),
+        }
     }
 }
 
@@ -101,6 +115,30 @@ pub(crate) fn parameter(text: &str) -> Option<((&str, Value<'_>), &str)> {
 /// The parameters of `; a=b; c="d"`, up to the first thing that is none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parameters<'a>(&'a str);
+
+/// There are two of one name: which of them counts is not said anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Twice;
+
+impl<'a> Parameters<'a> {
+    /// `None` if there is anything but parameters, or more of them than anybody has.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let all = Self(text);
+        let mut rest = all;
+        let count = rest.by_ref().take(MAX_PARAMETERS + 1).count();
+        // What the iterator stopped at is no parameter.
+        (count <= MAX_PARAMETERS && trim(rest.0).is_empty()).then_some(all)
+    }
+
+    /// The value of the one parameter of that name.
+    pub(crate) fn only(self, wanted: &str) -> Result<Option<Value<'a>>, Twice> {
+        let mut values = self.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        match (values.next(), values.next()) {
+            (found, None) => Ok(found.map(|(_, value)| value)),
+            _ => Err(Twice),
+        }
+    }
+}
 
 impl<'a> Iterator for Parameters<'a> {
     type Item = (&'a str, Value<'a>);
@@ -146,21 +184,22 @@ pub(crate) fn parts(text: &str) -> Option<Parts<'_>> {
     if !is_token(main) || !is_token(sub) || (main == "*" && sub != "*") {
         return None;
     }
-    let parameters = Parameters(parameters);
-    let mut rest = parameters;
-    let count = rest.by_ref().take(MAX_PARAMETERS + 1).count();
-    // What the iterator stopped at is no parameter.
-    (count <= MAX_PARAMETERS && trim(rest.0).is_empty()).then_some(Parts {
+    Some(Parts {
         main,
         sub,
-        parameters,
+        parameters: Parameters::parse(parameters)?,
     })
 }
 
 impl Parts<'_> {
+    /// Whether it is a type, and no range of types.
+    pub(crate) fn is_type(&self) -> bool {
+        self.main != "*" && self.sub != "*"
+    }
+
     fn has_parameter(&self, name: &str, value: Value<'_>) -> bool {
         self.parameters.into_iter().any(|(own, own_value)| {
-            own.eq_ignore_ascii_case(name) && own_value.bytes().eq(value.bytes())
+            own.eq_ignore_ascii_case(name) && own_value.text() == value.text()
         })
     }
 
@@ -188,22 +227,58 @@ impl Parts<'_> {
     }
 }
 
+/// A media type or range, and where its parts are: it is taken apart for every request.
+#[derive(Clone)]
+struct Checked {
+    text: Arc<str>,
+    // Where the type ends, and where the subtype does.
+    slash: u16,
+    end: u16,
+}
+
+impl Checked {
+    /// `parts` are those of `text`.
+    fn new(text: &str, parts: &Parts<'_>) -> Self {
+        let at = |length| u16::try_from(length).expect("at most MAX_LEN");
+        Self {
+            text: trim(text).into(),
+            slash: at(parts.main.len()),
+            end: at(parts.main.len() + 1 + parts.sub.len()),
+        }
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        let (slash, end) = (usize::from(self.slash), usize::from(self.end));
+        Parts {
+            main: &self.text[..slash],
+            sub: &self.text[slash + 1..end],
+            parameters: Parameters(&self.text[end..]),
+        }
+    }
+}
+
+impl fmt::Debug for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
 macro_rules! text_type {
     ($name:ident) => {
         impl $name {
             pub(super) fn parts(&self) -> Parts<'_> {
-                parts(&self.0).expect("it was checked when it was made")
+                self.0.parts()
             }
 
             /// As it was written.
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.0.text
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.0.text)
             }
         }
 
@@ -237,21 +312,21 @@ macro_rules! text_type {
 /// assert!("text/*".parse::<MediaType>().is_err(), "that is a range");
 /// ```
 #[derive(Clone, Debug)]
-pub struct MediaType(Arc<str>);
+pub struct MediaType(Checked);
 
 text_type!(MediaType);
 
 impl MediaType {
     /// Type and subtype, without parameters.
     pub fn essence(&self) -> &str {
-        self.0.split(';').next().unwrap_or_default().trim_end()
+        &self.0.text[..self.0.end.into()]
     }
 
     /// The value of the first parameter of that name, without quotes.
     pub fn parameter(&self, name: &str) -> Option<String> {
         let mut parameters = self.parts().parameters;
         let (_, value) = parameters.find(|(own, _)| own.eq_ignore_ascii_case(name))?;
-        value.to_text()
+        Some(value.text().into_owned())
     }
 
     pub(crate) fn is_weight(parameters: Parameters<'_>) -> bool {
@@ -266,10 +341,8 @@ impl FromStr for MediaType {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match parts(text) {
-            Some(parts)
-                if parts.main != "*" && parts.sub != "*" && !Self::is_weight(parts.parameters) =>
-            {
-                Ok(Self(trim(text).into()))
+            Some(parts) if parts.is_type() && !Self::is_weight(parts.parameters) => {
+                Ok(Self(Checked::new(text, &parts)))
             }
             _ => Err(ConfigError::new(
                 "media type",
@@ -290,7 +363,7 @@ impl FromStr for MediaType {
 /// assert!(!text.matches(&"image/png".parse().unwrap()));
 /// ```
 #[derive(Clone, Debug)]
-pub struct MediaRange(Arc<str>);
+pub struct MediaRange(Checked);
 
 text_type!(MediaRange);
 
@@ -310,7 +383,9 @@ impl FromStr for MediaRange {
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         match parts(text) {
-            Some(parts) if !MediaType::is_weight(parts.parameters) => Ok(Self(trim(text).into())),
+            Some(parts) if !MediaType::is_weight(parts.parameters) => {
+                Ok(Self(Checked::new(text, &parts)))
+            }
             _ => Err(ConfigError::new(
                 "media range",
                 text,
@@ -376,7 +451,40 @@ mod tests {
         assert!(!range.matches(&"text/html; level=2".parse().expect("a type")));
     }
 
+    #[test]
+    fn of_two_of_one_name_there_is_no_value() {
+        let only = |text: &'static str| {
+            let found = Parameters::parse(text).expect("parameters").only("a");
+            found.map(|value| value.map(Value::text))
+        };
+        assert_eq!(only(";b=c; A=\"d\\e\""), Ok(Some("de".into())));
+        assert_eq!(only(";b=a"), Ok(None));
+        assert_eq!(only(";a=b;b=c;A=b"), Err(Twice));
+    }
+
+    #[cfg(feature = "multipart")]
+    #[test]
+    fn file_names_may_have_backslashes() {
+        for (written, name) in [
+            (r#""C:\dir\x""#, r"C:\dir\x"),
+            (r#""a\"b\\""#, r#"a"b\"#),
+            (r"a", "a"),
+        ] {
+            let text = format!("a={written}");
+            let ((_, value), _) = parameter(&text).expect("a parameter");
+            assert_eq!(value.file_name(), name);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_quoted_value_comes_back(value in "\\PC{0,20}", other in "[a-z=; ]{0,10}") {
+            let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
+            let text = format!("text/plain; other=\"{other}\"; charset=\"{quoted}\"; x=y");
+            let media_type: MediaType = text.parse().expect("a media type");
+            prop_assert_eq!(media_type.parameter("charset"), Some(value));
+        }
+
         #[test]
         fn any_text_is_read_without_a_panic(text in "[ -~\t\u{e9}]{0,64}") {
             if let Ok(media_type) = text.parse::<MediaType>() {

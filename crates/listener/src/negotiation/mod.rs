@@ -101,7 +101,9 @@ pub use self::{
 };
 pub use crate::reply::ResponseFuture;
 
+#[cfg(feature = "multipart")]
+pub(crate) use self::media_type::Parameters;
 pub(crate) use self::{
     accept::elements,
-    media_type::{is_token, parameter},
+    media_type::{Parts, Twice, Value, parameter, parts},
 };

@@ -8,7 +8,7 @@ use std::{
 use bartizan_core::{ConfigError, problem};
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Request, Response, StatusCode,
+    HeaderValue, Request, Response, StatusCode,
     header::{ACCEPT, VARY},
 };
 use tower_layer::Layer;
@@ -116,8 +116,6 @@ where
                 ResponseFuture::answered(problem(status, &self.offered.detail))
             }
         };
-        let mut vary = HeaderMap::new();
-        vary.insert(VARY, HeaderValue::from_static("accept"));
-        answer.with_headers(vary)
+        answer.with_header(VARY, HeaderValue::from_static("accept"))
     }
 }

@@ -1,7 +1,7 @@
 use std::{error::Error, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use bartizan_listener::{BindError, Listener, ListenerConfig, config};
+use bartizan_listener::{AtLimit, BindError, Listener, ListenerConfig, config};
 use tower::service_fn;
 
 use crate::support::{Server, answer, hello, raw, rest};
@@ -32,6 +32,8 @@ async fn presets_serve() {
 async fn behind_a_proxy_the_header_is_required() {
     let mut config = config::behind_proxy(proxies());
     config.listen = vec!["127.0.0.1:0".into()];
+    // Nobody has to notice.
+    config.timeouts.drain_delay = Duration::ZERO;
     let server = Server::start(config.bind().await.expect("a free port"), service_fn(hello));
     let answered = answer(server.addr, CLOSING).await;
     assert_eq!(answered, b"");
@@ -51,6 +53,35 @@ async fn clients_are_limited_as_configured() {
     assert_eq!(rest(&mut second).await, b"");
     assert_eq!(server.handle.stats().refused, 1);
     server.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_finds_no_place_is_refused_if_that_is_configured() {
+    let mut config = config::internal();
+    config.listen = vec!["127.0.0.1:0".into()];
+    config.limits.connections = Some(1);
+    config.limits.at_limit = AtLimit::Refuse;
+    let server = Server::start(config.bind().await.expect("a free port"), service_fn(hello));
+    let first = raw(server.addr, b"").await;
+    let mut second = raw(server.addr, CLOSING).await;
+    assert_eq!(rest(&mut second).await, b"");
+    assert_eq!(server.handle.stats().refused, 1);
+    drop(first);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_drain_is_delayed_as_configured() {
+    let mut config = config::internal();
+    config.listen = vec!["127.0.0.1:0".into()];
+    config.timeouts.drain_delay = Duration::from_secs(3600);
+    let server = Server::start(config.bind().await.expect("a free port"), service_fn(hello));
+    server.handle.shutdown();
+    assert!(!server.handle.is_draining());
+    let answered = answer(server.addr, CLOSING).await;
+    assert!(answered.ends_with(b"hello"));
+    server.handle.cut();
+    server.ended().await;
 }
 
 #[tokio::test]
@@ -175,10 +206,16 @@ mod files {
             let mut config = config;
             config.listen.push("unix:/run/app.sock".into());
             config.sockets.unix_mode = Some(0o660);
+            config.limits.at_limit = AtLimit::Refuse;
+            config.http.http2_frame_limit = None;
             config.timeouts.header_read = None;
+            config.timeouts.drain_delay = Duration::from_secs(7);
             config.timeouts.drain = Duration::from_millis(90_250);
             let text = serde_json::to_string(&config).expect("it can be written");
             assert!(text.contains(r#""unix_mode":"0660""#), "{text}");
+            assert!(text.contains(r#""at_limit":"refuse""#), "{text}");
+            assert!(text.contains(r#""protocols":"both""#), "{text}");
+            assert!(text.contains(r#""drain_delay":"7s""#), "{text}");
             assert!(text.contains(r#""drain":"1m 30s 250ms""#), "{text}");
             assert_eq!(read(&text).expect("it can be read"), config);
         }

@@ -8,6 +8,7 @@ mod configuring;
 mod conformance;
 mod contenders;
 mod cutting;
+mod delaying;
 mod draining;
 mod handshaking;
 // `--all-features` has them all.

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Extension, Router, routing};
 use bartizan_core::{Body, BoxError, Rejection, RejectionKind};
-use bartizan_listener::ConnectInfo;
+use bartizan_listener::{ConnectInfo, extract::Violations};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -202,6 +202,12 @@ async fn fail_on_request(request: Request<Body>) -> Result<Response<Body>, BoxEr
             let rejection = Rejection::new(RejectionKind::Full, "test");
             Err(std::io::Error::other(rejection).into())
         }
+        "/invalid" => {
+            let mut violations = Violations::new();
+            violations.add("", "is never right");
+            violations.into_result()?;
+            unreachable!("there is a violation");
+        }
         _ => Ok(Response::new(Body::empty())),
     }
 }
@@ -210,7 +216,12 @@ async fn fail_on_request(request: Request<Body>) -> Result<Response<Body>, BoxEr
 async fn an_error_of_the_service_is_answered_and_the_connection_kept() {
     let server = Server::start(bind().await, service_fn(fail_on_request));
     let (mut one, mut two) = (h1(server.addr).await, h2(server.addr).await);
-    for (path, status) in [("/fail", 500), ("/full", 503), ("/", 200)] {
+    for (path, status) in [
+        ("/fail", 500),
+        ("/full", 503),
+        ("/invalid", 422),
+        ("/", 200),
+    ] {
         within(one.ready()).await.expect("it is kept alive");
         let responses = [
             one.send_request(get(path)).await,

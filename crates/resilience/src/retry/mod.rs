@@ -133,7 +133,6 @@ mod tee;
 pub use self::{
     drain::Drain,
     http::{HttpPolicy, KeptRequest, RetryOptions},
-    report::Attempt,
 };
 pub use self::{
     future::ResponseFuture,
@@ -142,3 +141,5 @@ pub use self::{
     service::{Retry, RetryLayer, RetryLayerBuilder},
 };
 pub use crate::classify::OnError;
+#[cfg(feature = "http")]
+pub use bartizan_core::Attempt;

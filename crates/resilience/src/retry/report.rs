@@ -8,23 +8,6 @@ use std::{
     },
 };
 
-/// The number of an attempt, in the extensions of the request: 2 for the first retry. A request without one is a first attempt.
-#[cfg(feature = "http")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Attempt(u32);
-
-#[cfg(feature = "http")]
-impl Attempt {
-    pub(super) const fn new(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// Counted from 1.
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
-
 /// How many attempts a call made, and why it made no more.
 ///
 /// In the extensions of a response that was not simply the first attempt's success.

@@ -15,7 +15,8 @@
 //! Settings, ticket keys and places belong to the acceptor; its clones share them. A [handle](crate::AcceptorHandle) replaces the settings
 //! while they are in use. New ones are checked first, and the old ones stay in force if they cannot be used. With every change the ticket
 //! keys are new: a ticket is a promise by the policy of its time. Without that, one that was issued before certificates were
-//! required lets its client in without one, as rustls asks for none when it resumes. Should a session come without the certificate that is
+//! required lets its client in without one, as rustls asks for none when it resumes. [Keys that several processes
+//! share](crate::TicketKeys) stay, and their tickets are bound to the policy instead. Should a session come without the certificate that is
 //! required all the same, it is refused.
 //!
 //! # Readiness and cancellation

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,14 +12,16 @@ use bartizan_core::ConfigError;
 use rustls::server::Acceptor;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until},
 };
 use tokio_rustls::LazyConfigAcceptor;
 use tower_service::Service;
 
 use super::{AcceptorHandle, ListenerTls, settings::ListenerProfile};
 use crate::{
-    Error, Stage, TlsInfo, TlsStream, Verification, reload::Current, settle::deadline_after,
+    Error, Stage, TlsInfo, TlsStream, Verification,
+    reload::Current,
+    settle::{deadline_after, within},
 };
 
 pub(super) type Shared = Arc<Current<ListenerTls, ListenerProfile>>;
@@ -110,16 +112,16 @@ async fn accept<IO>(shared: Shared, io: IO, deadline: Instant) -> Result<TlsStre
 where
     IO: AsyncRead + AsyncWrite + Send + Unpin,
 {
+    let mut deadline = pin!(sleep_until(deadline));
     let hello = LazyConfigAcceptor::new(Acceptor::default(), io);
-    let start = match timeout_at(deadline, hello).await {
-        Ok(Ok(start)) => start,
-        Ok(Err(error)) => return Err(Error::of_handshake(error, Stage::Hello)),
-        Err(elapsed) => {
+    let start = match within(deadline.as_mut(), hello).await {
+        Some(Ok(start)) => start,
+        Some(Err(error)) => return Err(Error::of_handshake(error, Stage::Hello)),
+        None => {
             return Err(Error::timed_out(
                 Stage::Hello,
                 "the peer did not send its ClientHello in time",
-            )
-            .with_source(elapsed));
+            ));
         }
     };
     let name = start.client_hello().server_name().map(ToOwned::to_owned);
@@ -130,16 +132,13 @@ where
     let limit = shared.load().profile.limit.clone();
     let place = match limit {
         None => None,
-        Some(limit) => match timeout_at(deadline, limit.free.acquire_owned()).await {
-            Ok(place) => Some(place.expect("nobody closes it")),
-            Err(elapsed) => {
-                return Err(about(
-                    Error::timed_out(
-                        Stage::Handshake,
-                        "no place among the handshakes under way became free in time; compare max_handshakes with the load",
-                    )
-                    .with_source(elapsed),
-                ));
+        Some(limit) => match within(deadline.as_mut(), limit.free.acquire_owned()).await {
+            Some(place) => Some(place.expect("nobody closes it")),
+            None => {
+                return Err(about(Error::timed_out(
+                    Stage::Handshake,
+                    "no place among the handshakes under way became free in time; compare max_handshakes with the load",
+                )));
             }
         },
     };
@@ -153,14 +152,14 @@ where
     let challenge = None;
     let config = Arc::clone(challenge.unwrap_or(&profile.config));
     let accepting = start.into_stream(config);
-    let stream = match timeout_at(deadline, accepting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(about(Error::of_handshake(error, Stage::Handshake))),
-        Err(elapsed) => {
-            return Err(about(
-                Error::timed_out(Stage::Handshake, "the handshake did not end in time")
-                    .with_source(elapsed),
-            ));
+    let stream = match within(deadline.as_mut(), accepting).await {
+        Some(Ok(stream)) => stream,
+        Some(Err(error)) => return Err(about(Error::of_handshake(error, Stage::Handshake))),
+        None => {
+            return Err(about(Error::timed_out(
+                Stage::Handshake,
+                "the handshake did not end in time",
+            )));
         }
     };
     #[cfg(feature = "acme")]

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::resolver::Names;
 use crate::{
-    Identity, Provider, TlsVersion, TrustAnchors,
+    Identity, Provider, TicketKeys, TlsVersion, TrustAnchors,
     options::{Common, SharedClock, refused},
     revocation::Engine,
     settle::Checks,
@@ -43,6 +43,7 @@ pub struct ListenerTls {
     names: Names,
     client_auth: ClientAuth,
     max_handshakes: Option<usize>,
+    ticket_keys: Option<TicketKeys>,
     #[cfg(feature = "acme")]
     challenges: Option<crate::acme::Challenges>,
 }
@@ -59,6 +60,7 @@ impl ListenerTls {
             names: Names::default(),
             client_auth: ClientAuth::None,
             max_handshakes: None,
+            ticket_keys: None,
             #[cfg(feature = "acme")]
             challenges: None,
         }
@@ -117,9 +119,17 @@ impl ListenerTls {
     ///
     /// Tickets are encrypted by keys that are in this process alone, and are replaced every 6 h. They are replaced with every reload,
     /// too: a ticket says that its client was let in, by the policy of its time, and must not outlive it. A provider
-    /// [of rustls's](Provider::unstable_from_rustls) has no tickets; 4096 sessions are kept in memory then.
+    /// [of rustls's](Provider::unstable_from_rustls) has no tickets; 4096 sessions are kept in memory then. With
+    /// [keys that are given](Self::ticket_keys) all of this is different.
     pub fn resumption(mut self, on: bool) -> Self {
         self.common.resumption = on;
+        self
+    }
+
+    /// Encrypts tickets by these keys, which other processes have as well: for several of them behind one balancer. Off by default:
+    /// the keys are this process's own.
+    pub fn ticket_keys(mut self, keys: TicketKeys) -> Self {
+        self.ticket_keys = Some(keys);
         self
     }
 
@@ -206,15 +216,19 @@ impl ListenerTls {
         config.alpn_protocols = self.common.alpn()?;
         // What is built here, and by nobody else, is what a reload throws away: that is how tickets end with their policy.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        match (self.common.resumption, self.common.provider.ticketer()) {
-            (true, Some(ticketer)) => {
+        match (&self.ticket_keys, self.common.provider.ticketer()) {
+            _ if !self.common.resumption => config.send_tls13_tickets = 0,
+            (Some(keys), _) => {
+                let (crypto, clock) = (self.common.provider.crypto(), &self.common.clock);
+                config.ticketer = keys.tickets(crypto, self.policy(), clock.clone())?;
+            }
+            (None, Some(ticketer)) => {
                 config.ticketer = ticketer().map_err(|error| {
                     ConfigError::new("resumption", "on", "a provider that can make ticket keys")
                         .with_source(error)
                 })?;
             }
-            (true, None) => config.session_storage = ServerSessionMemoryCache::new(SESSIONS),
-            (false, _) => config.send_tls13_tickets = 0,
+            (None, None) => config.session_storage = ServerSessionMemoryCache::new(SESSIONS),
         }
         Ok(ListenerProfile {
             #[cfg(feature = "acme")]
@@ -231,6 +245,15 @@ impl ListenerTls {
             checks,
             limit: self.limit(before)?,
         })
+    }
+
+    /// By what a client was let in, told apart from all else by which it could have been: a ticket that others can read is bound to it.
+    fn policy(&self) -> [u8; 32] {
+        match &self.client_auth {
+            ClientAuth::None => [0; 32],
+            ClientAuth::Optional(anchors) => anchors.digest(b"optional"),
+            ClientAuth::Required(anchors) => anchors.digest(b"required"),
+        }
     }
 
     /// Whether there may be no identity: the first is on its way.

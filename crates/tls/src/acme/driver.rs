@@ -25,10 +25,7 @@ use super::{
     order::order,
     schedule::{Due, Schedule},
 };
-use crate::{
-    Identity, Provider, file,
-    x509::{Details, system_time},
-};
+use crate::{Identity, Provider, file, x509::Certificate};
 
 /// A chain and its key; an account has less.
 const MAX_SIZE: usize = 256 * 1024;
@@ -349,12 +346,9 @@ impl Acme {
         }
         let chain = identity.chain();
         let leaf = chain.first().map(Vec::as_slice).unwrap_or_default();
-        let details = Details::parse(leaf)
+        let leaf = Certificate::parse(leaf)
             .map_err(|error| AcmeError::new("the certificate cannot be read").with_source(error))?;
-        let validity = (
-            system_time(details.not_before),
-            system_time(details.not_after),
-        );
+        let validity = (leaf.not_before, leaf.not_after);
         if validity.1 <= self.settings.clock.now() {
             return Err(refused("it has expired; check the clock".to_owned()));
         }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::timeout_at,
+    time::sleep_until,
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -24,7 +24,7 @@ use crate::{
     error::Kind,
     options::is_protocol,
     reload::{Current, Snapshot},
-    settle::deadline_after,
+    settle::{deadline_after, within},
 };
 
 pub(super) type Shared = Arc<Current<ClientTls, ClientProfile>>;
@@ -231,7 +231,7 @@ where
     IO: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let profile = &snapshot.profile;
-    let deadline = deadline_after(profile.timeout);
+    let mut deadline = pin!(sleep_until(deadline_after(profile.timeout)));
     let peer = name.to_str().into_owned();
     let about = |error: Error| error.with_peer(Some(&peer));
 
@@ -240,17 +240,14 @@ where
         Some(alpn) => connector.with_alpn(alpn).connect(name, io),
         None => connector.connect(name, io),
     };
-    let stream = match timeout_at(deadline, connecting).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Err(about(Error::of_handshake(error, Stage::Handshake))),
-        Err(elapsed) => {
-            return Err(about(
-                Error::timed_out(
-                    Stage::Handshake,
-                    "the handshake did not end in time; check that the peer speaks TLS",
-                )
-                .with_source(elapsed),
-            ));
+    let stream = match within(deadline.as_mut(), connecting).await {
+        Some(Ok(stream)) => stream,
+        Some(Err(error)) => return Err(about(Error::of_handshake(error, Stage::Handshake))),
+        None => {
+            return Err(about(Error::timed_out(
+                Stage::Handshake,
+                "the handshake did not end in time; check that the peer speaks TLS",
+            )));
         }
     };
 

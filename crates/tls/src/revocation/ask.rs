@@ -2,18 +2,17 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use ::http::Uri;
 use tokio::time::Instant;
 
 use super::{
     FetchRequest, Method,
     cache::Cached,
     crl::{CrlError, List, parse_off_thread, verify_off_thread},
-    engine::{Inner, Known, is_older, list_key},
+    engine::{Inner, Known, is_older},
     fetch::{Failure, Fetcher, shown},
     ocsp::{self, Answer, Nonce, Origin, Question},
     place::{Place, Said},
-    subject::{Key, Subject, key},
+    subject::{Source, Subject},
 };
 
 impl Inner {
@@ -25,7 +24,7 @@ impl Inner {
     ) -> Result<Said, Vec<Arc<Failure>>> {
         let mut known = self.known(place, now);
         if let (Known::Stale(_) | Known::Nothing, Some(lists)) = (&known, &self.lists) {
-            if self.uses(Method::Crl) && lists.settle(&place.subject, place.issuer_may_sign()).await
+            if self.uses(Method::Crl) && lists.settle(place.subject, place.issuer_may_sign()).await
             {
                 known = self.known(place, now);
             }
@@ -59,25 +58,24 @@ impl Inner {
         now: SystemTime,
         failures: &mut Vec<Arc<Failure>>,
     ) -> Option<Said> {
-        let subject = &place.subject;
-        for uri in &subject.crl_uris {
-            let key = list_key(subject, uri);
-            let turn = self.fetched_lists.turn(&key);
+        let subject = place.subject;
+        for source in &subject.lists {
+            let turn = self.fetched_lists.turn(&source.key);
             // Never closed. Dropped with this future, it lets the next one fetch.
             let _turn = turn.acquire().await;
-            let list = match self.fetched_lists.get(&key, Instant::now()) {
+            let list = match self.fetched_lists.get(&source.key, Instant::now()) {
                 Cached::Fresh(list) if now < list.next_update => Ok(list),
                 Cached::Failed(failure, _) => Err(failure),
                 Cached::Fresh(_) | Cached::Stale(_) | Cached::Nothing => {
-                    let fetched = self.fetch_list(fetcher, place, uri, now).await;
-                    self.keep_list(key, uri, fetched, now)
+                    let fetched = self.fetch_list(fetcher, place, source, now).await;
+                    self.keep_list(source, fetched, now)
                 }
             };
             match list.map(|list| place.listed(list.says(subject, now), &list)) {
                 Ok(Some(said)) => return Some(said),
                 Ok(None) => failures.push(Arc::new(Failure::new(format!(
                     "the list at {} is out of date, or about other certificates",
-                    shown(uri)
+                    shown(&source.uri)
                 )))),
                 Err(failure) => failures.push(failure),
             }
@@ -87,25 +85,26 @@ impl Inner {
 
     fn keep_list(
         &self,
-        key: Key,
-        uri: &Uri,
+        source: &Source,
         fetched: Result<Arc<List>, Failure>,
         now: SystemTime,
     ) -> Result<Arc<List>, Arc<Failure>> {
         let (cache, clock) = (&self.fetched_lists, Instant::now());
         let fail = |failure: Failure| {
             let failure = Arc::new(failure);
-            cache.fail(key, Arc::clone(&failure), clock);
+            cache.fail(source.key, Arc::clone(&failure), clock);
             failure
         };
         let list = fetched.map_err(fail)?;
         let is_fresh = now < list.next_update;
-        let list = cache.put(key, list, is_fresh, clock, |new, old| new.is_before(old));
+        let list = cache.put(source.key, list, is_fresh, clock, |new, old| {
+            new.is_before(old)
+        });
         if !is_fresh {
             // It is kept for those that it says are revoked. A newer one is due, and is looked for sooner.
             fail(Failure::new(format!(
                 "the list at {} is out of date",
-                shown(uri)
+                shown(&source.uri)
             )));
         }
         Ok(list)
@@ -115,10 +114,10 @@ impl Inner {
         &self,
         fetcher: &Fetcher,
         place: &Place<'_>,
-        uri: &Uri,
+        source: &Source,
         now: SystemTime,
     ) -> Result<Arc<List>, Failure> {
-        let subject = &place.subject;
+        let (subject, uri) = (place.subject, &source.uri);
         let request = FetchRequest {
             method: Method::Crl,
             uri: uri.clone(),
@@ -148,8 +147,8 @@ impl Inner {
         now: SystemTime,
         failures: &mut Vec<Arc<Failure>>,
     ) -> Option<Said> {
-        let subject = &place.subject;
-        if subject.ocsp_uris.is_empty() {
+        let subject = place.subject;
+        if subject.responders.is_empty() {
             return None;
         }
         let turn = self.answers.turn(&subject.key);
@@ -160,14 +159,13 @@ impl Inner {
                 return place.answered(&answer, Method::Ocsp, now);
             }
         }
-        for uri in &subject.ocsp_uris {
+        for responder in &subject.responders {
             // Each responder's failure for itself: whoever waits may have no time for more than one, and the next one goes on from there.
-            let failed = key(&[&subject.key, uri.to_string().as_bytes()]);
-            if let Cached::Failed(failure, _) = self.answers.get(&failed, Instant::now()) {
+            if let Cached::Failed(failure, _) = self.answers.get(&responder.key, Instant::now()) {
                 failures.push(failure);
                 continue;
             }
-            let failure = match self.fetch_answer(fetcher, subject, uri, now).await {
+            let failure = match self.fetch_answer(fetcher, subject, responder, now).await {
                 Ok(answer) => {
                     let is_known = place.answered(&answer, Method::Ocsp, now).is_some();
                     let clock = Instant::now();
@@ -179,14 +177,14 @@ impl Inner {
                     }
                     Failure::new(format!(
                         "the responder at {} does not know the certificate",
-                        shown(uri)
+                        shown(&responder.uri)
                     ))
                 }
                 Err(failure) => failure,
             };
             let failure = Arc::new(failure);
             self.answers
-                .fail(failed, Arc::clone(&failure), Instant::now());
+                .fail(responder.key, Arc::clone(&failure), Instant::now());
             failures.push(failure);
         }
         None
@@ -196,17 +194,17 @@ impl Inner {
         &self,
         fetcher: &Fetcher,
         subject: &Subject,
-        uri: &Uri,
+        responder: &Source,
         now: SystemTime,
     ) -> Result<Answer, Failure> {
         let question = Question {
             hash: self.cert_id_hash,
             nonce: self.nonce.then(|| self.new_nonce()).transpose()?,
         };
-        let response = question.put(fetcher, subject, uri).await?;
+        let response = question.put(fetcher, subject, &responder.uri).await?;
         let origin = Origin::Responder(question.nonce.as_ref());
         ocsp::read(&response, subject, origin, now, self.algorithms())
-            .map_err(|error| ocsp::does_not_count(uri, error))
+            .map_err(|error| ocsp::does_not_count(&responder.uri, error))
     }
 
     fn new_nonce(&self) -> Result<Nonce, Failure> {

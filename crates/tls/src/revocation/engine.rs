@@ -2,7 +2,6 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
-use ::http::Uri;
 use rustls::crypto::CryptoProvider;
 use tokio::time::Instant;
 
@@ -15,10 +14,8 @@ use super::{
     fetch::Fetcher,
     ocsp::{self, Answer, Origin, Status},
     place::{Place, Said},
-    signed::Algorithms,
-    subject::{Key, Subject, key},
 };
-use crate::{Chain, Provider};
+use crate::{Chain, Provider, x509::signed::Algorithms};
 
 /// Finds out whether certificates were revoked. See the [module](super).
 #[derive(Clone)]
@@ -131,7 +128,7 @@ impl Inner {
         staple: &[u8],
         now: SystemTime,
     ) -> Result<(), Refusal> {
-        let subject = &place.subject;
+        let subject = place.subject;
         let is_promised = self.must_staple && subject.must_staple;
         if !is_promised && (staple.is_empty() || !self.uses(Method::Staple)) {
             return Ok(());
@@ -175,7 +172,7 @@ impl Inner {
 
     /// What is known without asking anybody. That it was revoked outweighs all else, whoever says so.
     pub(super) fn known(&self, place: &Place<'_>, now: SystemTime) -> Known {
-        let (subject, clock) = (&place.subject, Instant::now());
+        let (subject, clock) = (place.subject, Instant::now());
         let mut known = Known::Nothing;
         if self.uses(Method::Crl) {
             if let Some((listed, list)) = self
@@ -185,8 +182,8 @@ impl Inner {
             {
                 known.add(place.listed(listed, &list), true);
             }
-            for uri in &subject.crl_uris {
-                let cached = self.fetched_lists.get(&list_key(subject, uri), clock);
+            for source in &subject.lists {
+                let cached = self.fetched_lists.get(&source.key, clock);
                 let is_fresh = matches!(cached, Cached::Fresh(_));
                 if let Some(list) = cached.value() {
                     known.add(place.listed(list.says(subject, now), &list), is_fresh);
@@ -227,7 +224,7 @@ impl Inner {
                 Err(error) => Refusal::unavailable(format!(
                     "it is not known whether the peer's certificate {position} was revoked: it cannot be read"
                 ))
-                .with_source(error),
+                .with_source(error.clone()),
             };
             match self.on_unavailable {
                 OnUnavailable::Reject => return Err(refusal),
@@ -246,10 +243,6 @@ impl Inner {
             }
         }
     }
-}
-
-pub(super) fn list_key(subject: &Subject, uri: &Uri) -> Key {
-    key(&[&subject.issuer, uri.to_string().as_bytes()])
 }
 
 pub(super) fn is_older(new: &Answer, old: &Answer) -> bool {

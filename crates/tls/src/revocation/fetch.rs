@@ -2,12 +2,16 @@
 
 use std::{error, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use ::http::Uri;
+use ::http::{HeaderValue, Uri, header};
 use bartizan_core::BoxError;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use tower_service::Service;
 
 use super::Method;
+
+/// The most that a question may be in an address.
+const MAX_GET: usize = 255;
 
 /// What a fetcher is asked for: a tower service that answers with the body.
 ///
@@ -23,7 +27,7 @@ pub struct FetchRequest {
     pub method: Method,
     /// Where: plain `http`.
     pub uri: Uri,
-    /// What to POST, as `application/ocsp-request`. `None` for a GET.
+    /// The question to a responder, in DER. `None` for a list.
     pub body: Option<Bytes>,
     /// How many bytes there may be in the answer. The service should read no more.
     pub max_size: usize,
@@ -32,22 +36,66 @@ pub struct FetchRequest {
 impl FetchRequest {
     /// As an HTTP request, for a service over any HTTP client. That one should follow no redirects.
     pub fn to_http<B: From<Bytes>>(&self) -> ::http::Request<B> {
-        let mut request = ::http::Request::new(B::from(self.body.clone().unwrap_or_default()));
-        *request.uri_mut() = self.uri.clone();
-        let headers = request.headers_mut();
+        let mut request = self.without_body(self.uri.clone());
+        if let Some(body) = &self.body {
+            let content = HeaderValue::from_static("application/ocsp-request");
+            request.headers_mut().insert(header::CONTENT_TYPE, content);
+            *request.method_mut() = ::http::Method::POST;
+            *request.body_mut() = B::from(body.clone());
+        }
+        request
+    }
+
+    /// The same question to a responder as a GET, whose answer caches on the way may have (RFC 6960 appendix A.1). `None` for a list,
+    /// which is asked for by GET anyway; for an address that has a query; and if it makes more than 255 bytes (RFC 5019 section 5).
+    ///
+    /// RFC 5019 has clients ask so, and public CAs have to answer it (CA/Browser Forum, Baseline Requirements, section 4.9.10); that
+    /// they answer a POST is asked of nobody. A small responder of one's own may know the POST alone. So try this first, and
+    /// [`to_http`](Self::to_http) if it is not understood, as `HttpFetcher` does.
+    ///
+    /// ```
+    /// # #[cfg(feature = "aws-lc")] {
+    /// use bartizan_tls::{Provider, revocation::{FetchRequest, Method, Revocation}};
+    /// use bytes::Bytes;
+    /// use std::io;
+    ///
+    /// let fetcher = tower::service_fn(|request: FetchRequest| async move {
+    ///     match request.to_get::<Bytes>() {
+    ///         Some(get) => assert_eq!(get.method(), "GET"),
+    ///         None => assert_eq!(request.method, Method::Crl),
+    ///     }
+    ///     Err::<Bytes, _>(io::Error::other("no network here"))
+    /// });
+    /// assert!(Revocation::of_servers(&Provider::aws_lc()).fetcher(fetcher).build().is_ok());
+    /// # }
+    /// ```
+    pub fn to_get<B: From<Bytes>>(&self) -> Option<::http::Request<B>> {
+        if self.uri.query().is_some() {
+            return None;
+        }
+        // What base64 has beside letters and digits means something in an address.
+        let question = STANDARD.encode(self.body.as_ref()?);
+        let question = question
+            .replace('+', "%2B")
+            .replace('/', "%2F")
+            .replace('=', "%3D");
+        if question.len() > MAX_GET {
+            return None;
+        }
+        let address = self.uri.to_string();
+        let address = format!("{}/{question}", address.trim_end_matches('/'));
+        Some(self.without_body(address.parse().ok()?))
+    }
+
+    fn without_body<B: From<Bytes>>(&self, uri: Uri) -> ::http::Request<B> {
+        let mut request = ::http::Request::new(B::from(Bytes::new()));
+        *request.uri_mut() = uri;
         let accept = match self.method {
             Method::Crl => "application/pkix-crl",
             _ => "application/ocsp-response",
         };
-        headers.insert(
-            ::http::header::ACCEPT,
-            ::http::HeaderValue::from_static(accept),
-        );
-        if self.body.is_some() {
-            let content = ::http::HeaderValue::from_static("application/ocsp-request");
-            headers.insert(::http::header::CONTENT_TYPE, content);
-            *request.method_mut() = ::http::Method::POST;
-        }
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         request
     }
 }

@@ -6,12 +6,11 @@ use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 
 use super::{
-    asn1::whole,
     crl::List,
     ocsp::{Origin, read},
-    subject::{Certificate, Subject},
+    subject::Subject,
 };
-use crate::{Chain, Link, Provider};
+use crate::{Chain, Link, Provider, x509::Certificate};
 
 /// When the seeds of the fuzz targets were made, or everything is out of date before its signature is looked at: 2026-11-21.
 const MADE: Duration = Duration::from_secs(1_795_251_600);
@@ -45,16 +44,8 @@ pub fn ocsp(bytes: &[u8], chain: &Chain, provider: &Provider) {
 
 /// Reads a certificate for what revocation wants to know of it.
 pub fn certificate(bytes: &[u8]) {
-    let link = Link {
-        certificate: CertificateDer::from(bytes.to_vec()),
-        issuer_name: Vec::new(),
-        issuer_key: Vec::new(),
-    };
+    let link = Link::new(CertificateDer::from(bytes.to_vec()), Vec::new(), Vec::new());
     let _ = Subject::parse(&link);
-    if let Ok(certificate) = Certificate::parse(bytes) {
-        let _ = (certificate.may_sign_lists(), certificate.may_answer());
-    }
-    let _ = whole(bytes, |reader| super::asn1::extensions(reader, |_| Ok(())));
 }
 
 /// A chain that nobody verified: the certificates in DER, the peer's own first, and the trust anchor's last.
@@ -65,11 +56,11 @@ pub fn certificate(bytes: &[u8]) {
 pub fn chain(certificates: &[&[u8]]) -> Chain {
     let links = certificates.windows(2).map(|pair| {
         let issuer = Certificate::parse(pair[1]).expect("a certificate");
-        Link {
-            certificate: CertificateDer::from(pair[0].to_vec()),
-            issuer_name: issuer.subject.to_vec(),
-            issuer_key: issuer.key.to_vec(),
-        }
+        Link::new(
+            CertificateDer::from(pair[0].to_vec()),
+            issuer.subject.to_vec(),
+            issuer.key.to_vec(),
+        )
     });
     Chain::new(links.collect())
 }

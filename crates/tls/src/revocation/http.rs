@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use ::http::{HeaderValue, StatusCode, Uri, header};
+use ::http::{HeaderValue, Request, StatusCode, Uri, header};
 use bartizan_core::{Body, BoxError};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hyper::client::conn::http1;
@@ -18,6 +18,8 @@ use tower_service::Service;
 use super::FetchRequest;
 
 /// Fetches lists and answers over plain HTTP/1.1: a connection for each, no redirects, no proxy, no cookies.
+///
+/// A responder is asked by [GET](FetchRequest::to_get) where that is possible, and by POST if it does not understand that.
 ///
 /// It connects wherever a certificate says that verifies. It reads no more than it is allowed to, and stops when it is dropped; the
 /// time is the engine's to limit.
@@ -60,8 +62,32 @@ impl Service<FetchRequest> for HttpFetcher {
     }
 }
 
+/// `malformedRequest`, in DER: what a responder says that does not take a GET for a question.
+const MALFORMED_REQUEST: &[u8] = &[0x30, 3, 0x0a, 1, 1];
+
 async fn fetch(request: FetchRequest) -> Result<Bytes, BoxError> {
-    let mut http = request.to_http::<Body>();
+    let answer = match request.to_get() {
+        None => ask(request.to_http(), request.max_size).await?,
+        Some(get) => match ask(get, request.max_size).await? {
+            // It does not know the address, or not the method; one that has failed is not asked twice.
+            Err(status) if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED => {
+                ask(request.to_http(), request.max_size).await?
+            }
+            Ok(answer) if answer == MALFORMED_REQUEST => {
+                ask(request.to_http(), request.max_size).await?
+            }
+            answer => answer,
+        },
+    };
+    // Redirects too: they could lead anywhere.
+    answer.map_err(|status| invalid(format!("the answer is {status}")))
+}
+
+/// What the answer has in it, or its status if that is not 200.
+async fn ask(
+    mut http: Request<Body>,
+    max_size: usize,
+) -> Result<Result<Bytes, StatusCode>, BoxError> {
     let uri = http.uri().clone();
     let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
         return Err(invalid("there is no host in the address"));
@@ -78,11 +104,10 @@ async fn fetch(request: FetchRequest) -> Result<Bytes, BoxError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let exchange = async {
         let response = sender.send_request(http).await?;
-        // Redirects too: they could lead anywhere.
         if response.status() != StatusCode::OK {
-            return Err(invalid(format!("the answer is {}", response.status())));
+            return Ok(Err(response.status()));
         }
-        collect(response.into_body(), request.max_size).await
+        collect(response.into_body(), max_size).await.map(Ok)
     };
     drive(exchange, connection).await
 }

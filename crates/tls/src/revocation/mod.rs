@@ -109,7 +109,6 @@
 //! ```
 
 mod ask;
-mod asn1;
 mod builder;
 mod cache;
 mod crl;
@@ -123,7 +122,6 @@ mod http;
 mod ocsp;
 mod place;
 mod seam;
-mod signed;
 pub mod stapling;
 mod subject;
 
@@ -131,6 +129,7 @@ mod subject;
 pub use self::http::HttpFetcher;
 #[cfg(feature = "acme")]
 pub(crate) use self::http::{collect, drive};
+pub(crate) use self::subject::Subject;
 pub use self::{
     builder::{OnUnavailable, RevocationBuilder, Scope},
     crl::{CrlError, CrlIndex, CrlInfo, CrlPlace},

@@ -8,7 +8,7 @@ use super::{
     evidence::Revoked,
     fetch::Failure,
     ocsp::{Answer, Status},
-    subject::{Certificate, Subject, name_text},
+    subject::{Subject, name_text},
 };
 use crate::Chain;
 
@@ -22,15 +22,15 @@ pub(super) enum Said {
 pub(super) struct Place<'a> {
     chain: &'a Chain,
     position: usize,
-    pub(super) subject: Subject,
+    pub(super) subject: &'a Subject,
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn new(chain: &'a Chain, position: usize) -> der::Result<Self> {
+    pub(super) fn new(chain: &'a Chain, position: usize) -> Result<Self, &'a der::Error> {
         Ok(Self {
             chain,
             position,
-            subject: Subject::parse(&chain.links()[position])?,
+            subject: chain.links()[position].subject()?,
         })
     }
 
@@ -39,11 +39,7 @@ impl<'a> Place<'a> {
         self.chain
             .links()
             .get(self.position + 1)
-            .is_none_or(|issuer| {
-                Certificate::parse(issuer.certificate())
-                    .and_then(|issuer| issuer.may_sign_lists())
-                    .unwrap_or(false)
-            })
+            .is_none_or(|issuer| issuer.subject().is_ok_and(|issuer| issuer.may_sign_lists))
     }
 
     pub(super) fn listed(&self, listed: Listed, list: &List) -> Option<Said> {

@@ -1,23 +1,18 @@
 //! What revocation wants to know of a certificate.
 
-use std::time::SystemTime;
-
 use ::http::Uri;
 use der::{Decode, Reader, Result, SliceReader, Tag, TagNumber};
 use sha2::{Digest, Sha256};
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+use x509_cert::ext::pkix::BasicConstraints;
 
-use super::{
-    asn1::{
-        constructed, extensions, id, integer, optional, point_uris, primitive, sequence, time,
-        value, whole,
+use crate::{
+    Link,
+    x509::{
+        Certificate, Usage,
+        asn1::{constructed, id, optional, point_uris, primitive, sequence, uris, value, whole},
+        has_status_request,
     },
-    signed::Signed,
 };
-use crate::Link;
-
-/// The number of the TLS extension `status_request`, as a feature (RFC 7633).
-const STATUS_REQUEST: &[u8] = &[5];
 
 /// A name may be as long as whoever wrote it likes, and a message may not.
 const MAX_NAME: usize = 256;
@@ -38,8 +33,8 @@ pub(super) fn key(parts: &[&[u8]]) -> Key {
     hash.finalize().into()
 }
 
-/// A certificate that can be revoked, and who can revoke it.
-pub(super) struct Subject {
+/// A certificate that can be revoked, and who can revoke it. It is made once for a path, and not for each connection that takes it.
+pub(crate) struct Subject {
     /// By which answers about it are found.
     pub(super) key: Key,
     /// By which the lists of its issuer are found.
@@ -51,28 +46,42 @@ pub(super) struct Subject {
     pub(super) serial: Box<[u8]>,
     pub(super) is_ca: bool,
     pub(super) must_staple: bool,
+    /// Whether it may sign lists of those that it issued.
+    pub(super) may_sign_lists: bool,
     /// The URIs of its distribution points, of any scheme. `None` without the extension.
     pub(super) points: Option<Box<[Box<str>]>>,
     /// Where a list can be fetched.
-    pub(super) crl_uris: Box<[Uri]>,
+    pub(super) lists: Box<[Source]>,
     /// Where a responder can be asked.
-    pub(super) ocsp_uris: Box<[Uri]>,
+    pub(super) responders: Box<[Source]>,
+}
+
+/// Where something can be fetched.
+pub(super) struct Source {
+    pub(super) uri: Uri,
+    /// By which what came from there is found again.
+    pub(super) key: Key,
 }
 
 impl Subject {
-    pub(super) fn parse(link: &Link) -> Result<Self> {
+    pub(crate) fn parse(link: &Link) -> Result<Self> {
         let certificate = Certificate::parse(link.certificate())?;
+        let (of_subject, of_issuer) = (
+            key(&[link.issuer_name(), link.issuer_key(), certificate.serial]),
+            key(&[link.issuer_name(), link.issuer_key()]),
+        );
         let mut subject = Self {
-            key: key(&[link.issuer_name(), link.issuer_key(), certificate.serial]),
-            issuer: key(&[link.issuer_name(), link.issuer_key()]),
+            key: of_subject,
+            issuer: of_issuer,
             issuer_name: link.issuer_name().into(),
             issuer_key: link.issuer_key().into(),
             serial: certificate.serial.into(),
             is_ca: false,
             must_staple: false,
+            may_sign_lists: certificate.allows(Usage::CrlSign)?,
             points: None,
-            crl_uris: Box::default(),
-            ocsp_uris: Box::default(),
+            lists: Box::default(),
+            responders: Box::default(),
         };
         certificate.extensions(|extension| {
             match extension.id {
@@ -81,11 +90,12 @@ impl Subject {
                 }
                 id::CRL_DISTRIBUTION_POINTS => {
                     let points = whole(extension.value, points)?;
-                    subject.crl_uris = fetchable(&points);
+                    subject.lists = fetchable(&points, &of_issuer);
                     subject.points = Some(points.into_iter().map(Into::into).collect());
                 }
                 id::AUTHORITY_INFO_ACCESS => {
-                    subject.ocsp_uris = fetchable(&whole(extension.value, responders)?);
+                    subject.responders =
+                        fetchable(&whole(extension.value, responders)?, &of_subject);
                 }
                 id::TLS_FEATURE => {
                     subject.must_staple = whole(extension.value, has_status_request)?;
@@ -105,97 +115,6 @@ impl Subject {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         hex.join(":")
-    }
-}
-
-/// The parts of a certificate, as it was sent.
-pub(super) struct Certificate<'a> {
-    pub(super) signed: Signed<'a>,
-    pub(super) serial: &'a [u8],
-    pub(super) issuer: &'a [u8],
-    pub(super) subject: &'a [u8],
-    pub(super) not_before: SystemTime,
-    pub(super) not_after: SystemTime,
-    pub(super) key: &'a [u8],
-    extensions: Option<&'a [u8]>,
-}
-
-impl<'a> Certificate<'a> {
-    pub(super) fn parse(der: &'a [u8]) -> Result<Self> {
-        let signed = whole(der, |reader| sequence(reader, Signed::read))?;
-        whole(signed.message, |reader| {
-            sequence(reader, |reader| {
-                // The version. What follows from it is for whoever verifies the path.
-                optional(reader, constructed(TagNumber::N0))?;
-                let serial = integer(reader)?;
-                let algorithm = value(reader, Tag::Sequence)?;
-                if algorithm != signed.algorithm {
-                    return Err(Tag::Sequence.value_error());
-                }
-                let issuer = reader.tlv_bytes()?;
-                let (not_before, not_after) =
-                    sequence(reader, |reader| Ok((time(reader)?, time(reader)?)))?;
-                let subject = reader.tlv_bytes()?;
-                let key = reader.tlv_bytes()?;
-                for unique_id in [TagNumber::N1, TagNumber::N2] {
-                    optional(reader, primitive(unique_id))?;
-                }
-                let extensions = optional(reader, constructed(TagNumber::N3))?;
-                Ok(Self {
-                    signed,
-                    serial,
-                    issuer,
-                    subject,
-                    not_before,
-                    not_after,
-                    key,
-                    extensions,
-                })
-            })
-        })
-    }
-
-    pub(super) fn extensions(
-        &self,
-        each: impl FnMut(super::asn1::Extension<'a>) -> Result<()>,
-    ) -> Result<()> {
-        match self.extensions {
-            Some(bytes) => whole(bytes, |reader| extensions(reader, each)),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether its key may sign lists: where there is a usage, that has to be among it (RFC 5280 section 6.3.3 step f).
-    pub(super) fn may_sign_lists(&self) -> Result<bool> {
-        let mut may = true;
-        self.extensions(|extension| {
-            if extension.id == id::KEY_USAGE {
-                may = KeyUsage::from_der(extension.value)?.crl_sign();
-            }
-            Ok(())
-        })?;
-        Ok(may)
-    }
-
-    /// Whether its key may sign OCSP responses for the CA that issued it (RFC 6960 section 4.2.2.2), and it has no critical
-    /// extension that is not understood here.
-    pub(super) fn may_answer(&self) -> Result<bool> {
-        let (mut usage, mut purpose, mut understood) = (true, false, true);
-        self.extensions(|extension| {
-            match extension.id {
-                id::KEY_USAGE => {
-                    usage = KeyUsage::from_der(extension.value)?.digital_signature();
-                }
-                id::EXT_KEY_USAGE => {
-                    purpose = whole(extension.value, is_for_ocsp)?;
-                }
-                // It signs nothing but responses here, so these limit nothing.
-                id::BASIC_CONSTRAINTS | id::SUBJECT_ALT_NAME | id::OCSP_NOCHECK => {}
-                _ => understood &= !extension.critical,
-            }
-            Ok(())
-        })?;
-        Ok(usage && purpose && understood)
     }
 }
 
@@ -222,46 +141,25 @@ fn points<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<&'a str>> {
 
 /// The responders in `AuthorityInfoAccessSyntax` (RFC 5280 section 4.2.2.1).
 fn responders<'a>(reader: &mut SliceReader<'a>) -> Result<Vec<&'a str>> {
-    let mut uris = Vec::new();
+    let mut found = Vec::new();
     sequence(reader, |reader| {
         while !reader.is_finished() {
             sequence(reader, |reader| {
                 let method = value(reader, Tag::ObjectIdentifier)?;
                 let location = reader.tlv_bytes()?;
                 if method == id::OCSP {
-                    uris.extend(super::asn1::uris(location)?);
+                    found.extend(uris(location)?);
                 }
                 Ok(())
             })?;
         }
         Ok(())
     })?;
-    Ok(uris)
-}
-
-/// Whether `ExtKeyUsageSyntax` (RFC 5280 section 4.2.1.12) names it. Any purpose is not this one: RFC 6960 section 4.2.2.2 asks for it.
-fn is_for_ocsp(reader: &mut SliceReader<'_>) -> Result<bool> {
-    sequence(reader, |reader| {
-        let mut is = false;
-        while !reader.is_finished() {
-            is |= value(reader, Tag::ObjectIdentifier)? == id::OCSP_SIGNING;
-        }
-        Ok(is)
-    })
-}
-
-fn has_status_request(reader: &mut SliceReader<'_>) -> Result<bool> {
-    sequence(reader, |reader| {
-        let mut has = false;
-        while !reader.is_finished() {
-            has |= integer(reader)? == STATUS_REQUEST;
-        }
-        Ok(has)
-    })
+    Ok(found)
 }
 
 /// Plain HTTP only: https would need another certificate checked first, and the answer is signed anyway (RFC 5280 section 8).
-fn fetchable(uris: &[&str]) -> Box<[Uri]> {
+fn fetchable(uris: &[&str], about: &Key) -> Box<[Source]> {
     uris.iter()
         .filter_map(|uri| uri.parse::<Uri>().ok())
         .filter(|uri| uri.scheme() == Some(&::http::uri::Scheme::HTTP))
@@ -270,6 +168,10 @@ fn fetchable(uris: &[&str]) -> Box<[Uri]> {
                 .is_some_and(|host| !host.as_str().contains('@'))
         })
         .take(MAX_URIS)
+        .map(|uri| Source {
+            key: key(&[about, uri.to_string().as_bytes()]),
+            uri,
+        })
         .collect()
 }
 

@@ -2,72 +2,110 @@
 
 use std::{
     collections::HashMap,
-    fmt, mem,
+    fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    mem,
     sync::{Mutex, PoisonError},
 };
 
 use rustls_pki_types::CertificateDer;
-use sha2::{Digest, Sha256};
 
-/// Entries of the younger of two generations. A path takes some 4 KiB, so that both together stay below 4 MiB.
+/// Entries of the younger of two generations. A path takes some 6 KiB, with what was presented for it, so that both together stay below
+/// 8 MiB.
 const GENERATION: usize = 512;
 
 /// Two generations: when the younger is full it becomes the older, and that one is dropped. A lookup moves its entry to the younger,
 /// so that what is used stays, and nothing has to be sorted.
-pub(super) struct Cache<T>(Mutex<Generations<T>>);
-
-struct Generations<T> {
-    young: HashMap<Key, T>,
-    old: HashMap<Key, T>,
+pub(super) struct Cache<T> {
+    generations: Mutex<Generations<T>>,
+    /// Seeded, so that nobody makes certificates that collide. What is found is compared all the same.
+    random: RandomState,
 }
 
-/// The SHA-256 of what was presented. Only what verified gets in, but a client may choose it, so nothing weaker will do.
-pub(super) type Key = [u8; 32];
+struct Generations<T> {
+    young: HashMap<u64, Entry<T>>,
+    old: HashMap<u64, Entry<T>>,
+}
+
+struct Entry<T> {
+    presented: Box<[CertificateDer<'static>]>,
+    value: T,
+}
 
 impl<T> Cache<T> {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Generations {
-            young: HashMap::new(),
-            old: HashMap::new(),
-        }))
+        Self {
+            generations: Mutex::new(Generations {
+                young: HashMap::new(),
+                old: HashMap::new(),
+            }),
+            random: RandomState::new(),
+        }
     }
 
-    pub(super) fn key(leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Key {
-        let mut hash = Sha256::new();
-        // Every certificate is a DER value, which tells its own length: no two lists make the same bytes.
-        hash.update(leaf);
+    fn hash(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> u64 {
+        let mut hash = self.random.build_hasher();
+        hash.write(leaf);
         for certificate in intermediates {
-            hash.update(certificate);
+            hash.write(certificate);
         }
-        hash.finalize().into()
+        hash.finish()
     }
 }
 
 impl<T: Clone> Cache<T> {
-    pub(super) fn get(&self, key: &Key) -> Option<T> {
-        let mut this = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = this.young.get(key) {
-            return Some(found.clone());
+    pub(super) fn get(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Option<T> {
+        let hash = self.hash(leaf, intermediates);
+        let mut this = self
+            .generations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_young = this.young.contains_key(&hash);
+        if !is_young {
+            let entry = this.old.remove(&hash)?;
+            this.insert(hash, entry);
         }
-        let found = this.old.remove(key)?;
-        this.insert(*key, found.clone());
-        Some(found)
+        let entry = this.young.get(&hash)?;
+        entry
+            .is_for(leaf, intermediates)
+            .then(|| entry.value.clone())
     }
 
-    pub(super) fn put(&self, key: Key, value: &T) {
-        self.0
+    pub(super) fn put(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        value: &T,
+    ) {
+        let hash = self.hash(leaf, intermediates);
+        let presented = std::iter::once(leaf).chain(intermediates);
+        let entry = Entry {
+            presented: presented.map(|der| der.clone().into_owned()).collect(),
+            value: value.clone(),
+        };
+        self.generations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, value.clone());
+            .insert(hash, entry);
+    }
+}
+
+impl<T> Entry<T> {
+    fn is_for(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> bool {
+        self.presented.split_first() == Some((leaf, intermediates))
     }
 }
 
 impl<T> Generations<T> {
-    fn insert(&mut self, key: Key, value: T) {
+    fn insert(&mut self, hash: u64, entry: Entry<T>) {
         if self.young.len() >= GENERATION {
             self.old = mem::take(&mut self.young);
         }
-        self.young.insert(key, value);
+        self.young.insert(hash, entry);
     }
 }
 
@@ -81,25 +119,38 @@ impl<T> fmt::Debug for Cache<T> {
 mod tests {
     use super::*;
 
-    fn key(n: usize) -> Key {
-        let mut key = Key::default();
-        key[..8].copy_from_slice(&n.to_be_bytes());
-        key
+    fn certificate(n: usize) -> CertificateDer<'static> {
+        CertificateDer::from(n.to_be_bytes().to_vec())
     }
 
     #[test]
     fn it_is_bounded_and_keeps_what_is_used() {
         let cache = Cache::new();
         for n in 0..10 * GENERATION {
-            cache.put(key(n), &n);
-            assert_eq!(cache.get(&key(0)), Some(0), "after {n}");
+            cache.put(&certificate(n), &[], &n);
+            assert_eq!(cache.get(&certificate(0), &[]), Some(0), "after {n}");
         }
-        let kept = (0..10 * GENERATION)
-            .filter(|n| {
-                let this = cache.0.lock().unwrap();
-                this.young.contains_key(&key(*n)) || this.old.contains_key(&key(*n))
-            })
-            .count();
+        let this = cache.generations.lock().unwrap();
+        let kept = this.young.len() + this.old.len();
         assert!(kept <= 2 * GENERATION, "{kept}");
+    }
+
+    #[test]
+    fn what_is_found_is_for_what_was_presented() {
+        let cache = Cache::new();
+        let [one, two, three] = [1, 2, 3].map(certificate);
+        cache.put(&one, &[two.clone()], &1);
+        assert_eq!(cache.get(&one, &[two.clone()]), Some(1));
+        for others in [&[][..], &[three.clone()], &[two.clone(), three]] {
+            assert_eq!(cache.get(&one, others), None);
+        }
+        // Two that collide: the later one is kept, and is not taken for the other.
+        let entry = Entry {
+            presented: Box::new([two.clone()]),
+            value: 2,
+        };
+        let hash = cache.hash(&one, &[two.clone()]);
+        cache.generations.lock().unwrap().insert(hash, entry);
+        assert_eq!(cache.get(&one, &[two]), None);
     }
 }

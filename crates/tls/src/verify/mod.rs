@@ -2,13 +2,14 @@
 //!
 //! webpki builds and verifies the path. It looks at no key usage, so we do: a leaf has to be allowed to sign, and an intermediate to
 //! sign certificates (RFC 5280 sections 4.2.1.3 and 6.1.4). And rustls verifies nothing when a session is resumed, so what was
-//! verified is remembered here, and looked up, or verified anew, after every handshake.
+//! verified is remembered here, and looked up, or verified anew, after every handshake. A peer that comes back for a full one costs no
+//! signature but its own: a path that held is a path that holds, until one of its certificates ends.
 
 mod cache;
 mod client;
 mod server;
 
-use std::{cell::Cell, error, fmt, sync::Arc};
+use std::{cell::Cell, error, fmt, sync::Arc, time::SystemTime};
 
 use rustls::{
     CertificateError, Error as TlsError, ExtendedKeyPurpose, OtherError, RootCertStore,
@@ -24,7 +25,7 @@ pub(crate) use self::{
 };
 use crate::{
     chain::{Chain, Link},
-    x509::{Details, Usage, sequence},
+    x509::{Certificate, Usage, sequence, system_time},
 };
 
 /// Which end the peer is.
@@ -47,8 +48,8 @@ pub(crate) struct Paths {
 #[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) chain: Chain,
-    not_before: UnixTime,
-    not_after: UnixTime,
+    not_before: SystemTime,
+    not_after: SystemTime,
 }
 
 impl Paths {
@@ -73,29 +74,32 @@ impl Paths {
         &self.anchors
     }
 
-    /// The path of a peer whose handshake is done: one that is remembered and still valid, or one that is verified now.
-    pub(crate) fn recall(
-        &self,
-        certificates: &[CertificateDer<'static>],
-        now: UnixTime,
-    ) -> Result<Arc<Verified>, TlsError> {
-        let (leaf, intermediates) = certificates
-            .split_first()
-            .ok_or(TlsError::NoCertificatesPresented)?;
-        let key = Cache::<()>::key(leaf, intermediates);
-        match self.verified.get(&key) {
-            Some(path) if path.not_before <= now && now <= path.not_after => Ok(path),
-            _ => self.verify(leaf, intermediates, now),
-        }
-    }
-
-    /// Verifies a path, and remembers it.
+    /// The path of a peer: one that was verified before and is still valid, or one that is verified now.
+    ///
+    /// Nothing that verifying depends on can have changed since but the time: the anchors and the algorithms are those of this profile,
+    /// and a reload makes another.
     pub(crate) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<Arc<Verified>, TlsError> {
+        if let Some(path) = self.verified.get(leaf, intermediates) {
+            if (path.not_before..=path.not_after).contains(&system_time(now)) {
+                return Ok(path);
+            }
+        }
+        let verified = Arc::new(self.verify_anew(leaf, intermediates, now)?);
+        self.verified.put(leaf, intermediates, &verified);
+        Ok(verified)
+    }
+
+    fn verify_anew(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Verified, TlsError> {
         let certificate = EndEntityCert::try_from(leaf).map_err(tls_error)?;
         check_usage(leaf, Usage::DigitalSignature, 0)?;
 
@@ -125,44 +129,44 @@ impl Paths {
                 Some(&allowed_to_sign),
             )
             .map_err(|error| refused.take().unwrap_or_else(|| tls_error(error)))?;
-        let verified = Verified::new(leaf, &path).map_err(|_| CertificateError::BadEncoding)?;
-        let verified = Arc::new(verified);
-        self.verified
-            .put(Cache::<()>::key(leaf, intermediates), &verified);
-        Ok(verified)
+        Verified::new(leaf, &path).map_err(|_| CertificateError::BadEncoding.into())
     }
 }
 
 impl Verified {
     fn new(leaf: &CertificateDer<'_>, path: &VerifiedPath<'_>) -> Result<Self, der::Error> {
-        let details = Details::parse(leaf)?;
-        let (mut not_before, mut not_after) = (details.not_before, details.not_after);
+        let (mut not_before, mut not_after) = validity(leaf)?;
         let mut links = Vec::new();
         let mut below = leaf.clone().into_owned();
         for issuer in path.intermediate_certificates() {
             let certificate = issuer.der();
-            let details = Details::parse(&certificate)?;
-            not_before = not_before.max(details.not_before);
-            not_after = not_after.min(details.not_after);
-            links.push(Link {
-                certificate: below,
-                issuer_name: sequence(issuer.subject())?,
-                issuer_key: issuer.subject_public_key_info().to_vec(),
-            });
+            let (from, until) = validity(&certificate)?;
+            not_before = not_before.max(from);
+            not_after = not_after.min(until);
+            links.push(Link::new(
+                below,
+                sequence(issuer.subject())?,
+                issuer.subject_public_key_info().to_vec(),
+            ));
             below = certificate.into_owned();
         }
         let anchor = path.anchor();
-        links.push(Link {
-            certificate: below,
-            issuer_name: sequence(&anchor.subject)?,
-            issuer_key: sequence(&anchor.subject_public_key_info)?,
-        });
+        links.push(Link::new(
+            below,
+            sequence(&anchor.subject)?,
+            sequence(&anchor.subject_public_key_info)?,
+        ));
         Ok(Self {
             chain: Chain::new(links),
             not_before,
             not_after,
         })
     }
+}
+
+fn validity(certificate: &[u8]) -> Result<(SystemTime, SystemTime), der::Error> {
+    let certificate = Certificate::parse(certificate)?;
+    Ok((certificate.not_before, certificate.not_after))
 }
 
 /// A certificate is used as its key usage extension does not allow (RFC 5280 section 4.2.1.3).
@@ -186,9 +190,9 @@ impl fmt::Display for UsageError {
 impl error::Error for UsageError {}
 
 fn check_usage(certificate: &[u8], usage: Usage, index: usize) -> Result<(), TlsError> {
-    match Details::parse(certificate) {
-        Ok(details) if details.allows(usage) => Ok(()),
-        Ok(_) => Err(other(UsageError { usage, index })),
+    match Certificate::parse(certificate).and_then(|certificate| certificate.allows(usage)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(other(UsageError { usage, index })),
         Err(_) => Err(CertificateError::BadEncoding.into()),
     }
 }

@@ -8,13 +8,13 @@ use crate::support::{
 };
 
 /// What a client shows, and by which alert it is refused: `None` if it is let in.
-struct Case {
-    name: &'static str,
-    shows: fn(root: &Authority) -> Option<Leaf>,
-    alert: Option<u8>,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) shows: fn(root: &Authority) -> Option<Leaf>,
+    pub(crate) alert: Option<u8>,
 }
 
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a good one",
         shows: |root| Some(root.client(&["c.test"], |_| {})),

@@ -156,10 +156,10 @@ async fn a_reload_under_load_loses_no_connection() {
 #[test]
 fn ten_thousand_reloads_leak_nothing() {
     let root = Authority::root("root");
-    let listener = acceptor(
-        listener_tls(&root.server(&["a.test"], |_| {}))
-            .client_auth(ClientAuth::Required(root.anchors())),
-    );
+    let leaves = [(); 2].map(|()| root.server(&["a.test"], |_| {}));
+    let identities = leaves.each_ref().map(crate::support::Leaf::identity);
+    let listener =
+        acceptor(listener_tls(&leaves[0]).client_auth(ClientAuth::Required(root.anchors())));
     let client = connector(client_tls(&root));
     // Both ends keep the clock of their settings wherever they keep the settings.
     let held = Arc::new(());
@@ -170,15 +170,19 @@ fn ten_thousand_reloads_leak_nothing() {
             std::time::SystemTime::UNIX_EPOCH
         }
     };
-    for _ in 0..10_000 {
+    for reload in 0..10_000 {
+        let identity = &identities[reload % 2];
         let before = Arc::clone(&held);
         listener
             .handle()
-            .update(|settings| settings.clock(ticking(&before)))
+            .update(|settings| {
+                let settings = settings.no_identities().identity(identity.clone());
+                settings.clock(ticking(&before))
+            })
             .unwrap();
         client
             .handle()
-            .update(|settings| settings.clock(ticking(&before)))
+            .update(|settings| settings.identity(identity.clone()).clock(ticking(&before)))
             .unwrap();
         drop(before);
         // One here, and one at each end: a clock is shared by everything of its end.

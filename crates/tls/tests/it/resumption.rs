@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bartizan_tls::{
-    ClientAuth, ListenerTls, Provider, Stage, TlsAcceptor, TlsConnectorLayer, TlsVersion,
-    Verification,
+    ClientAuth, ListenerTls, Provider, Stage, TicketKeys, TlsAcceptor, TlsConnectorLayer,
+    TlsVersion, Verification,
 };
 
 use crate::support::{
@@ -44,6 +44,62 @@ async fn sessions_are_resumed_without_tickets_of_the_provider() {
 
 fn rustls_provider() -> rustls::crypto::CryptoProvider {
     rustls::crypto::aws_lc_rs::default_provider()
+}
+
+/// Two processes, each with keys of its own making that are the same.
+#[tokio::test]
+async fn processes_with_the_same_keys_resume_each_others_sessions() {
+    let root = Authority::root("root");
+    let leaf = root.server(&["a.test"], |_| {});
+    let keys = |key: u8| TicketKeys::try_new([[key; 32]]).unwrap();
+    let known = ClientAuth::Required(root.anchors());
+    for version in VERSIONS {
+        for auth in [ClientAuth::None, known.clone()] {
+            let process = |key| {
+                let settings = listener_tls(&leaf).client_auth(auth.clone());
+                acceptor(settings.ticket_keys(keys(key)))
+            };
+            let (one, two, stranger) = (process(1), process(1), process(2));
+            let identity = root.client(&["c.test"], |_| {}).identity();
+            let settings = client_tls(&root).versions(version, version);
+            let client = connector(settings.identity(identity));
+            assert!(!resumed(&client, &one).await, "{version}");
+            assert!(resumed(&client, &two).await, "{version}");
+            assert!(resumed(&client, &one).await, "{version}");
+            assert!(!resumed(&client, &stranger).await, "{version}");
+
+            // A reload that leaves the policy alone leaves them. One that does not ends them, and a ticket of before is none.
+            assert!(!resumed(&client, &one).await, "{version}");
+            two.handle()
+                .update(|settings| settings.max_handshakes(9))
+                .unwrap();
+            assert!(resumed(&client, &two).await, "{version}");
+            let anchors = root.anchors().and(Authority::root("other").anchors());
+            let other = ClientAuth::Required(anchors);
+            two.handle()
+                .update(|settings| settings.client_auth(other.clone()))
+                .unwrap();
+            assert!(!resumed(&client, &two).await, "{version}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_provider_makes_tickets_by_keys_that_are_given() {
+    let root = Authority::root("root");
+    let identity = root.server(&["a.test"], |_| {}).identity();
+    let process = |provider| {
+        let keys = TicketKeys::try_new([[1; 32]]).unwrap();
+        let settings = ListenerTls::new(provider).identity(identity.clone());
+        acceptor(settings.clock(clock()).ticket_keys(keys))
+    };
+    let client = connector(client_tls(&root));
+    let made = process(Provider::unstable_from_rustls(rustls_provider()));
+    assert!(!resumed(&client, &made).await);
+    assert!(resumed(&client, &process(Provider::aws_lc())).await);
+    // Of another make, with the same suites.
+    #[cfg(feature = "ring")]
+    assert!(resumed(&client, &process(Provider::ring())).await);
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 
+use bartizan_tls::TicketKeys;
+
 use crate::support::{Authority, acceptor, client_tls, connector, listener_tls, meet};
 
 /// A key is longer than this in any encoding; a fingerprint or a serial is not its like.
@@ -34,10 +36,15 @@ async fn debug_shows_no_key_material() {
     let leaf = root.server(&["a.test"], |_| {});
     let identity = leaf.identity();
     let client = client_tls(&root).identity(identity.clone());
-    let listener = listener_tls(&leaf).identity_for("a.test", identity.clone());
+    let ticket_key = std::array::from_fn(|at| u8::try_from(at * 7 + 3).unwrap());
+    let ticket_keys = TicketKeys::try_new([ticket_key]).unwrap();
+    let listener = listener_tls(&leaf)
+        .identity_for("a.test", identity.clone())
+        .ticket_keys(ticket_keys.clone());
     let (connector, acceptor) = (connector(client.clone()), acceptor(listener.clone()));
     let met = meet(&connector, &acceptor, "a.test").await;
-    let shown: [&dyn Debug; 9] = [
+    let shown: [&dyn Debug; 10] = [
+        &ticket_keys,
         &identity,
         &client,
         &listener,
@@ -49,8 +56,10 @@ async fn debug_shows_no_key_material() {
         met.listener.as_ref().unwrap(),
     ];
     for debug in shown {
-        assert_hides(leaf.key.serialized_der(), &format!("{debug:?}"));
-        assert_hides(leaf.key.serialized_der(), &format!("{debug:#?}"));
+        for key in [leaf.key.serialized_der(), &ticket_key[..]] {
+            assert_hides(key, &format!("{debug:?}"));
+            assert_hides(key, &format!("{debug:#?}"));
+        }
     }
 }
 

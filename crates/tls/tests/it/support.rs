@@ -12,6 +12,7 @@ use bartizan_tls::{
     ClientTls, Error, Identity, ListenerTls, MaybeTls, Provider, TlsAcceptor, TlsConnectorLayer,
     TlsInfo, TlsStream, TrustAnchors,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
@@ -313,6 +314,14 @@ pub(crate) async fn answer(stream: &mut TlsStream<TcpStream>) {
         // To its end, or the socket is reset and what was written is lost.
         tokio::io::copy(stream, &mut tokio::io::sink()).await.ok();
     }
+}
+
+/// PEM, as RFC 7468 has it.
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = STANDARD.encode(der);
+    let lines = base64.as_bytes().chunks(64).map(String::from_utf8_lossy);
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n")
 }
 
 /// An error with all its sources, in one line.

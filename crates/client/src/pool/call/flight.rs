@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bartizan_core::Attempt;
 use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::{body::Incoming, client::conn::TrySendError};
 use pin_project_lite::pin_project;
@@ -24,6 +25,7 @@ use super::{
         lease::Lease,
         send_body::{SendBody, Upload},
         sync::lock,
+        timings::{Laps, RecordTimings},
     },
     Flying, acquire,
     failure::{broken, is_lost_connection, is_refused},
@@ -44,8 +46,12 @@ type Sent = Result<Response<Incoming>, TrySendError<Request<SendBody>>>;
 pub(super) struct Flight {
     method: Method,
     uri: Uri,
+    /// Of whoever sends it again, above.
+    attempt: Attempt,
     /// The request's own, if it has some.
     timeouts: Option<Box<Timeouts>>,
+    /// If the request asks for it.
+    laps: Option<Box<Laps>>,
     tries: u8,
     is_replayed: bool,
 }
@@ -61,10 +67,14 @@ struct Try {
 impl Flight {
     /// Takes the URI: what goes over the wire is made of it for each connection.
     pub(super) fn of<B>(request: &mut Request<B>) -> Self {
+        let given = request.extensions();
+        let wants_timings = given.get::<RecordTimings>().is_some();
         Self {
+            attempt: given.get().copied().unwrap_or_default(),
+            laps: wants_timings.then(|| Box::new(Laps::start())),
+            timeouts: given.get().cloned().map(Box::new),
             method: request.method().clone(),
             uri: mem::take(request.uri_mut()),
-            timeouts: request.extensions().get().cloned().map(Box::new),
             tries: 0,
             is_replayed: false,
         }
@@ -76,17 +86,20 @@ impl Flight {
 
     pub(super) fn failed(&self, error: Error) -> Error {
         let call = Call::new(self.method.clone(), self.uri.clone());
-        error.with_call(Some(call))
+        error.with_call(Some(call.with_attempt(self.attempt)))
     }
 
     pub(super) fn launch(mut self, mut lease: Lease, mut request: Request<SendBody>) -> Flying {
         self.tries += 1;
+        if let Some(laps) = &mut self.laps {
+            laps.granted();
+        }
         let conn = lease.conn();
         let timeouts = self.timeouts(lease.inner());
         let is_http2 = conn.speaks() == Speaks::Http2;
         // A server may close an idle HTTP/1.1 connection as the request arrives, and an HTTP/2 server say that it did not look at it.
         let is_replayable = is_http2 || lease.carried > 0 && self.method.is_idempotent();
-        let copy = match is_replayable && !self.is_replayed {
+        let copy = match is_replayable && self.tries < MOST_TRIES {
             true => Copy::of(&request),
             false => None,
         };
@@ -96,6 +109,9 @@ impl Flight {
         }
         conn.control.has_read.store(false, Ordering::Relaxed);
         conn.control.set_write_timeout(timeouts.write);
+        if self.laps.is_some() {
+            request.body_mut().watch();
+        }
         let upload = request.body().upload().cloned();
         let first_byte = timeouts.first_byte.map(|timeout| {
             Box::new(FirstByte {
@@ -105,24 +121,26 @@ impl Flight {
             })
         });
         lease.begin();
-        let conn = lease.conn().clone();
-        let flown = (
-            self,
-            Try {
-                copy,
-                upload,
-                added,
-                lease,
-            },
-        );
-        match &conn.sender {
+        match &lease.conn().sender {
             Sender::Http1(sender) => {
                 let sending = lock(sender).try_send_request(request);
-                Box::pin(Fly::new(sending, flown, first_byte))
+                let one = Try {
+                    lease,
+                    copy,
+                    upload,
+                    added,
+                };
+                Box::pin(Fly::new(sending, (self, one), first_byte))
             }
             Sender::Http2(sender) => {
                 let sending = sender.clone().try_send_request(request);
-                Box::pin(Fly::new(sending, flown, first_byte))
+                let one = Try {
+                    lease,
+                    copy,
+                    upload,
+                    added,
+                };
+                Box::pin(Fly::new(sending, (self, one), first_byte))
             }
         }
     }
@@ -138,7 +156,7 @@ impl Flight {
     fn land(self, one: Try, response: Response<Incoming>) -> Response<ResponseBody> {
         let (mut head, incoming) = response.into_parts();
         let read_timeout = self.timeouts(one.lease.inner()).read;
-        let extensions = one.lease.conn().connected.extensions();
+        let extensions = one.lease.conn().control.connected.extensions();
         if !extensions.is_empty() {
             head.extensions.extend(extensions.clone());
         }
@@ -146,12 +164,16 @@ impl Flight {
         let is_tunnel = self.method == Method::CONNECT && head.status.is_success();
         let is_upgraded = is_tunnel || head.status == StatusCode::SWITCHING_PROTOCOLS;
         // For the errors of reading it: no layer above knows better where it came from.
-        let info = one.info().with_call(self.method, self.uri);
+        let info = one.info().with_call(self.method, self.uri, self.attempt);
         if one.upload.as_ref().is_some_and(|upload| upload.answered()) {
             // The peer still counts on the body that it did not ask for.
             info.poison();
         }
         head.extensions.insert(info);
+        if let Some(laps) = &self.laps {
+            let timings = laps.stop(one.lease.conn(), one.upload.as_ref());
+            head.extensions.insert(timings);
+        }
         let body = if is_http1 && is_upgraded {
             one.lease.upgraded();
             ResponseBody::without_lease(incoming)
@@ -177,14 +199,15 @@ impl Flight {
         let is_refused = is_refused(&error);
         let is_lost =
             is_lost_connection(&error) && !conn.control.has_stalled.load(Ordering::Relaxed);
-        let is_stale = one.lease.carried > 0 && is_silent && is_lost;
+        // Once: the peer may have acted on it.
+        let is_stale = !self.is_replayed && one.lease.carried > 0 && is_silent && is_lost;
         let request = match (unsent, one.copy) {
             (Some(mut unsent), _) if self.tries < MOST_TRIES => {
                 one.added.remove(unsent.headers_mut());
                 unsent
             }
             (None, Some(copy)) if is_refused || is_stale => {
-                self.is_replayed = true;
+                self.is_replayed |= !is_refused;
                 copy.into_request(self.method.clone())
             }
             (unsent, _) => {
@@ -248,15 +271,14 @@ impl<F: Future<Output = Sent>> Future for Fly<F> {
             return recovering.as_mut().poll(cx);
         }
         match this.sending.poll(cx) {
-            Poll::Ready(sent) => {
+            Poll::Ready(Ok(response)) => {
                 let (flight, one) = this.flown.take().expect("polled after completion");
-                match sent {
-                    Ok(response) => Poll::Ready(Ok(flight.land(one, response))),
-                    Err(error) => {
-                        let recovering = Box::pin(flight.recover(one, error));
-                        this.recovering.insert(recovering).as_mut().poll(cx)
-                    }
-                }
+                Poll::Ready(Ok(flight.land(one, response)))
+            }
+            Poll::Ready(Err(error)) => {
+                let (flight, one) = this.flown.take().expect("polled after completion");
+                let recovering = Box::pin(flight.recover(one, error));
+                this.recovering.insert(recovering).as_mut().poll(cx)
             }
             Poll::Pending => {
                 let Some(first_byte) = this.first_byte else {

@@ -11,30 +11,27 @@ use http::{
 use http_body::Body as _;
 
 use super::super::{connection::Conn, core::Speaks, send_body::SendBody};
+use crate::kept_headers::KeptHeaders;
 
 /// What is needed to send a request a second time, if some of it was written the first.
 pub(super) struct Copy {
-    /// `None` for no headers, so that they cost nothing where there are none.
-    headers: Option<Box<HeaderMap>>,
+    headers: KeptHeaders,
     body: Body,
 }
 
 impl Copy {
     /// Of one whose body costs nothing to copy.
     pub(super) fn of(request: &Request<SendBody>) -> Option<Self> {
-        let headers = request.headers();
         Some(Self {
-            body: request.body().body().try_clone()?,
-            headers: (!headers.is_empty()).then(|| Box::new(headers.clone())),
+            body: request.body().try_clone()?,
+            headers: KeptHeaders::of(request.headers()),
         })
     }
 
     pub(super) fn into_request(self, method: Method) -> Request<SendBody> {
         let mut request = Request::new(SendBody::new(self.body));
         *request.method_mut() = method;
-        if let Some(headers) = self.headers {
-            *request.headers_mut() = *headers;
-        }
+        *request.headers_mut() = self.headers.to_map();
         request
     }
 }
@@ -59,7 +56,7 @@ impl Added {
 
 /// The form of the request that this connection takes.
 pub(super) fn prepare(request: &mut Request<SendBody>, uri: &Uri, conn: &Conn) -> Added {
-    *request.version_mut() = conn.version();
+    *request.version_mut() = conn.control.version();
     let mut added = Added::default();
     if conn.speaks() == Speaks::Http2 {
         *request.uri_mut() = with_host(uri, request.headers_mut());
@@ -68,17 +65,18 @@ pub(super) fn prepare(request: &mut Request<SendBody>, uri: &Uri, conn: &Conn) -
     // Three of the forms of RFC 9112 section 3.2.
     *request.uri_mut() = match (uri.authority(), uri.path_and_query()) {
         (Some(authority), _) if request.method() == Method::CONNECT => Uri::from(authority.clone()),
-        (_, Some(path)) if !conn.connected.is_proxied() => Uri::from(path.clone()),
+        (_, Some(path)) if !conn.control.connected.is_proxied() => Uri::from(path.clone()),
         _ => uri.clone(),
     };
     let headers = request.headers_mut();
-    if let Entry::Vacant(entry) = headers.entry(HOST) {
-        entry.insert(conn.host.clone());
-        added.host = true;
+    // Hardly any has its own, and to look for that first is to hash the name twice.
+    match headers.insert(HOST, conn.host.clone()) {
+        Some(own) => drop(headers.insert(HOST, own)),
+        None => added.host = true,
     }
-    if let Some(credentials) = conn.connected.proxy_authorization() {
+    if let Some(credentials) = conn.control.connected.proxy_authorization() {
         // In a tunnel the proxy has had them, and whoever is at its end shall not.
-        if conn.connected.is_proxied() {
+        if conn.control.connected.is_proxied() {
             if let Entry::Vacant(entry) = headers.entry(PROXY_AUTHORIZATION) {
                 entry.insert(credentials.clone());
                 added.credentials = true;
@@ -109,6 +107,7 @@ pub(super) fn with_host(uri: &Uri, headers: &mut HeaderMap) -> Uri {
 
 /// Holds the body back that the peer is to ask for (RFC 9110 section 10.1.1).
 pub(super) fn hold(request: &mut Request<SendBody>, timeout: Option<Duration>) {
+    // Most have none, and are not asked for more than that.
     let Some(timeout) = timeout.filter(|_| !request.body().is_end_stream()) else {
         return;
     };

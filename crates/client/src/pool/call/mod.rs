@@ -6,7 +6,6 @@ mod form;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use bartizan_core::Body;
 use http::{Request, Response};
 use tokio::time::Instant;
 
@@ -68,6 +67,14 @@ async fn wait(
     Ok(granted(lease))
 }
 
+/// A lease for a request that goes where the last one went, if it can have one at once.
+#[inline]
+pub(super) fn again<B>(inner: &Arc<Inner>, request: &Request<B>) -> Option<Lease> {
+    let options = request.extensions().get();
+    inner.again(request.uri(), options).map(granted)
+}
+
+#[inline]
 fn granted(lease: Lease) -> Lease {
     if lease.carried > 0 {
         let control = &lease.conn().control;
@@ -103,9 +110,8 @@ fn refused(inner: &Inner, destination: &Destination, why: Refused) -> Error {
 pub(super) fn send(
     inner: &Arc<Inner>,
     destination: &Destination,
-    request: Request<Body>,
+    mut request: Request<SendBody>,
 ) -> Flying {
-    let mut request = request.map(SendBody::new);
     let flight = Flight::of(&mut request);
     match inner.acquire(destination, false) {
         Ok(Got::Lease(lease)) => flight.launch(granted(lease), request),
@@ -127,7 +133,7 @@ pub(super) fn send(
 }
 
 /// Sends a request over a connection that was reserved for it.
-pub(super) fn send_on(lease: Lease, request: Request<Body>) -> Flying {
-    let mut request = request.map(SendBody::new);
+#[inline]
+pub(super) fn send_on(lease: Lease, mut request: Request<SendBody>) -> Flying {
     Flight::of(&mut request).launch(lease, request)
 }

@@ -157,7 +157,7 @@ where
 
     /// Dials for those who wait, as far as the caps allow.
     pub(super) fn fill(&mut self, at: usize, actions: &mut Actions<K, T, W>) {
-        if self.is_draining {
+        if self.is_draining || self.origins[at].queue.is_empty() {
             return;
         }
         loop {

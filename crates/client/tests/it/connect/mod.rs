@@ -1,5 +1,6 @@
 //! Connectors over real sockets.
 
+mod destinations;
 mod from_hyper;
 #[cfg(feature = "proxy")]
 mod proxies;

@@ -254,32 +254,36 @@ impl Frames {
 }
 
 #[tokio::test]
-async fn a_refused_stream_is_asked_for_again() {
-    let refused = Arc::new(AtomicUsize::new(0));
-    let pipes = Pipes::new({
-        let refused = refused.clone();
-        move |stream| {
-            let refused = refused.clone();
-            async move {
-                let mut peer = Frames::begin(stream).await;
-                peer.write(&settings(10)).await;
-                while let Some(stream) = peer.request().await {
-                    if refused.fetch_add(1, Ordering::SeqCst) == 0 {
-                        // REFUSED_STREAM.
-                        peer.write(&frame(3, 0, stream, &[0, 0, 0, 7])).await;
-                    } else {
-                        peer.answer(stream).await;
+async fn a_refused_stream_is_asked_for_again_but_not_for_ever() {
+    for (often, asked) in [(1, 2), (2, 3), (usize::MAX, 3)] {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let pipes = Pipes::new({
+            let requests = requests.clone();
+            move |stream| {
+                let requests = requests.clone();
+                async move {
+                    let mut peer = Frames::begin(stream).await;
+                    peer.write(&settings(10)).await;
+                    while let Some(stream) = peer.request().await {
+                        if requests.fetch_add(1, Ordering::SeqCst) < often {
+                            // REFUSED_STREAM.
+                            peer.write(&frame(3, 0, stream, &[0, 0, 0, 7])).await;
+                        } else {
+                            peer.answer(stream).await;
+                        }
                     }
                 }
             }
+        });
+        // Not idempotent, but the peer says that it has not looked at it.
+        let request = Request::post("http://h/").body(Body::from("once"));
+        let response = pool(&pipes).oneshot(request.expect("a request")).await;
+        match response {
+            Ok(response) => assert_eq!(response.status(), 200),
+            Err(error) => assert!(often == usize::MAX && error.is_unsent(), "{error:?}"),
         }
-    });
-    let pool = pool(&pipes);
-    // Not idempotent, but the peer says that it has not looked at it.
-    let request = Request::post("http://h/").body(Body::from("once"));
-    let response = pool.clone().oneshot(request.expect("a request")).await;
-    assert_eq!(response.expect("a response").status(), 200);
-    assert_eq!(refused.load(Ordering::SeqCst), 2);
+        assert_eq!(requests.load(Ordering::SeqCst), asked);
+    }
 }
 
 #[tokio::test]

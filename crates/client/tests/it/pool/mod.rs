@@ -2,11 +2,13 @@
 
 mod http1;
 mod http2;
+mod laws;
 mod leaks;
 mod limits;
 mod operation;
 mod stale;
 mod timeouts;
+mod timings;
 
 use std::{
     convert::Infallible,

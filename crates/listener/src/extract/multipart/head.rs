@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::extract::content_type::{ContentType, Parameters};
+use crate::{extract::ContentType, negotiation::Parameters};
 
 /// As many as anybody sends, and some more: RFC 7578 knows two.
 const HEADERS: usize = 16;
@@ -38,12 +38,13 @@ impl PartHead {
         if !kind.trim_end().eq_ignore_ascii_case("form-data") {
             return Err(NAMELESS);
         }
-        let parameter = |name| Parameters(parameters).only(name).map_err(|_| NAMELESS);
-        let name = parameter("name")?.ok_or(NAMELESS)?.into_owned();
-        let file_name = parameter("filename")?.map(Into::into);
+        let parameters = Parameters::parse(parameters).ok_or(NAMELESS)?;
+        let parameter = |name| parameters.only(name).map_err(|_| NAMELESS);
+        let name = parameter("name")?.ok_or(NAMELESS)?.file_name().into_owned();
+        let file_name = parameter("filename")?.map(|value| value.file_name().into_owned());
         if let Some(content_type) = headers.get(header::CONTENT_TYPE) {
             let text = content_type.to_str().map_err(|_| CONTENT_TYPE)?;
-            ContentType::parse(text).map_err(|_| CONTENT_TYPE)?;
+            ContentType::parse(text).ok_or(CONTENT_TYPE)?;
         }
         Ok(Self {
             name,

@@ -260,11 +260,8 @@ impl Part<'_> {
     pub async fn text(self) -> Result<String, ExtractError> {
         let content_type = self.content_type().map(str::to_owned);
         let bytes = self.bytes().await?;
-        let content_type = content_type.as_deref().map(ContentType::parse);
-        let label = match &content_type {
-            Some(Ok(content_type)) => content_type.parameter("charset")?,
-            _ => None,
-        };
+        let content_type = content_type.as_deref().and_then(ContentType::parse);
+        let label = content_type.map_or(Ok(None), |it| it.parameter("charset"))?;
         charset::decode(bytes, label.as_deref())
     }
 

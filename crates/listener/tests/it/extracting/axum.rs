@@ -45,6 +45,12 @@ struct Tenant {
     x_tenant: String,
 }
 
+impl Validate for Tenant {
+    fn validate(&self, violations: &mut Violations) {
+        violations.check(!self.x_tenant.is_empty(), "/x-tenant", "must not be empty");
+    }
+}
+
 async fn place(
     Query(page): Query<Page>,
     Headers(tenant): Headers<Tenant>,
@@ -89,6 +95,12 @@ fn router() -> Router {
         .route(
             "/valid",
             on_get(|Valid(Query(item)): Valid<Query<Item>>| async { Text(item.name) }),
+        )
+        .route(
+            "/tenant",
+            on_get(|Valid(Headers(tenant)): Valid<Headers<Tenant>>| async {
+                Text(tenant.x_tenant)
+            }),
         )
         .layer(Extension(BodyLimit(1_000)))
 }
@@ -187,8 +199,19 @@ async fn a_router_over_sockets_binds_and_refuses() {
             assert!(answer.contains(expected), "{path} {status}: {answer}");
         }
     }
-    let invalid = one.send_request(get("/valid?name=x&price=0")).await;
-    assert_eq!(invalid.expect("a response").status(), 422);
+    for path in ["/valid?name=x&price=0", "/tenant"] {
+        let mut invalid = get(path);
+        let none = HeaderValue::from_static("");
+        invalid.headers_mut().insert("x-tenant", none);
+        let invalid = one.send_request(invalid).await.expect("a response");
+        assert_eq!(invalid.status(), 400, "{path}");
+        let expected = match path {
+            "/tenant" => r#"{"header":"x-tenant","detail":"must not be empty"}"#,
+            _ => r#"{"parameter":"price","detail":"must not be nothing"}"#,
+        };
+        let answer = text(invalid).await;
+        assert!(answer.contains(expected), "{path}: {answer}");
+    }
     handle.shutdown();
     within(serving).await.expect("no panic");
 }

@@ -7,7 +7,10 @@ use std::{
 
 use axum::{Extension, Router, routing::get};
 use bartizan_core::{Body, BoxError, Rejection, RejectionKind, find};
-use bartizan_listener::interceptors::{Flow, InterceptorsLayer, RequestContext};
+use bartizan_listener::{
+    extract::Violations,
+    interceptors::{Flow, InterceptorsLayer, RequestContext},
+};
 use http::{Request, Response, StatusCode};
 use tower::{Layer, ServiceExt, service_fn};
 
@@ -177,14 +180,25 @@ async fn a_service_that_fails() {
 }
 
 #[tokio::test]
-async fn a_rejection_nobody_takes_is_its_response() {
+async fn an_error_that_has_a_response_and_nobody_takes_is_that_response() {
     let chain = InterceptorsLayer::<Body, Body>::builder()
-        .request(|_, _| async { Err(Rejection::new(RejectionKind::Limited, "test").into()) })
+        .request(|request, _| async move {
+            if request.uri().path() == "/limited" {
+                return Err(Rejection::new(RejectionKind::Limited, "test").into());
+            }
+            let mut violations = Violations::new();
+            violations.add("/a", "is wrong");
+            violations.into_result()?;
+            unreachable!("there is one");
+        })
         .build();
     let never =
         service_fn(|_: Request<Body>| async { Err::<Response<Body>, BoxError>("called".into()) });
-    let response = chain.layer(never).oneshot(request("GET", "/", &[])).await;
-    assert_eq!(response.expect("a response").status(), 429);
+    for (path, status) in [("/limited", 429), ("/", 422)] {
+        let service = chain.layer(never);
+        let response = service.oneshot(request("GET", path, &[])).await;
+        assert_eq!(response.expect("a response").status(), status);
+    }
 }
 
 #[tokio::test]

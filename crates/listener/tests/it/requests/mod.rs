@@ -8,6 +8,7 @@ mod interceptors;
 mod laws;
 mod negotiation;
 mod others;
+mod panics;
 mod sse;
 
 use std::convert::Infallible;

@@ -1,22 +1,19 @@
-//! Paths, methods, ids, panics, validation, compression.
+//! Paths, methods, ids, compression.
 
-use std::{convert::Infallible, panic};
+use std::convert::Infallible;
 
 use axum::{Router, routing::get};
-use bartizan_core::{Body, find};
+use bartizan_core::Body;
 use bartizan_listener::{
-    catch_panic::{BodyPanicked, CatchPanicLayer},
-    invalid::Invalid,
+    catch_panic::CatchPanicLayer,
     methods::{AutoOptionsLayer, MethodsLayer},
     path::{CanonicalPathLayer, EncodedSlash},
     request_id::{RequestId, RequestIdLayer},
 };
 use http::{Method, Request, Response};
-use http_body_util::BodyExt;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use super::{axum, echo, request, text};
-use crate::support;
 
 #[tokio::test]
 async fn paths() {
@@ -140,6 +137,51 @@ async fn automatic_options() {
     }
 }
 
+/// axum writes `Allow` outside of what `Router::layer` wraps: only round the router is there an answer to be made of it.
+#[tokio::test]
+async fn options_of_a_router_are_answered_round_it_and_not_in_it() {
+    let routes = || -> Router {
+        Router::new()
+            .route("/a", get(|| async { "here" }).put(|| async {}))
+            .route("/own", get(|| async {}).options(|| async { "mine" }))
+    };
+    let within = routes().layer(AutoOptionsLayer::new());
+    let round = AutoOptionsLayer::new().layer(routes());
+    let built = ServiceBuilder::new()
+        .layer(AutoOptionsLayer::new())
+        .service(routes());
+    // A router once more, where more layers or `nest` need one.
+    let nested: Router = Router::new().fallback_service(round.clone());
+
+    for (method, path, status, allow) in [
+        ("OPTIONS", "/a", 204, Some("GET,HEAD,PUT,OPTIONS")),
+        ("DELETE", "/a", 405, Some("GET,HEAD,PUT,OPTIONS")),
+        ("OPTIONS", "/own", 200, None),
+        ("OPTIONS", "/nowhere", 404, None),
+        ("GET", "/a", 200, None),
+    ] {
+        let ask = || axum(request(method, path, &[]));
+        for response in [
+            round.clone().oneshot(ask()).await,
+            built.clone().oneshot(ask()).await,
+            nested.clone().oneshot(ask()).await,
+        ] {
+            let response = response.expect("infallible");
+            assert_eq!(response.status(), status, "{method} {path}");
+            let found = response.headers().get("allow");
+            assert_eq!(
+                found.map(|found| found.to_str().expect("text")),
+                allow,
+                "{method} {path}"
+            );
+        }
+    }
+    let response = within.oneshot(axum(request("OPTIONS", "/a", &[]))).await;
+    let response = response.expect("infallible");
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()["allow"], "GET,HEAD,PUT");
+}
+
 #[tokio::test]
 async fn ids_are_kept_only_if_they_look_like_one() {
     let id = service_fn(|request: Request<Body>| async move {
@@ -175,111 +217,6 @@ async fn ids_are_kept_only_if_they_look_like_one() {
         assert_eq!(sent.first() == Some(&told.as_str()), is_kept, "{sent:?}");
     }
     assert!(RequestIdLayer::try_named("no such name").is_err());
-}
-
-/// Keeps the output clean of panics that are meant.
-fn quietly() {
-    let before = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        let meant = info
-            .payload()
-            .downcast_ref::<&str>()
-            .is_some_and(|text| *text == "meant");
-        if !meant {
-            before(info);
-        }
-    }));
-}
-
-/// Panics when it is read.
-struct Panicking;
-
-impl http_body::Body for Panicking {
-    type Data = bytes::Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Infallible>>> {
-        panic!("meant");
-    }
-}
-
-#[tokio::test]
-async fn panics_end_one_request() {
-    quietly();
-    let service = service_fn(|request: Request<Body>| {
-        assert!(request.uri().path() != "/call" || { panic!("meant") });
-        async move {
-            match request.uri().path() {
-                "/future" => panic!("meant"),
-                "/later" => {
-                    tokio::task::yield_now().await;
-                    panic!("meant");
-                }
-                "/body" => Ok::<_, Infallible>(Response::new(Body::new(Panicking))),
-                _ => Ok(Response::new(Body::from("hello"))),
-            }
-        }
-    });
-    let service = CatchPanicLayer::new().layer(service);
-    for path in ["/call", "/future", "/later"] {
-        let response = service.oneshot(request("GET", path, &[])).await;
-        let response = response.expect("infallible");
-        assert_eq!(response.status(), 500, "{path}");
-        assert!(!text(response).await.contains("meant"));
-    }
-    let response = service.oneshot(request("GET", "/body", &[])).await;
-    let mut body = response.expect("infallible").into_body();
-    let error = body.frame().await.expect("a frame").expect_err("an error");
-    assert!(find::<BodyPanicked>(&*error).is_some());
-    assert!(body.frame().await.is_none());
-    assert!(http_body::Body::is_end_stream(&body));
-
-    // The others on the connection go on.
-    let erased = service_fn(move |request| async move {
-        service
-            .oneshot(request)
-            .await
-            .map(|response| response.map(Body::new))
-    });
-    let server = support::Server::start(support::bind().await, erased);
-    let mut sender = support::h2(server.addr).await;
-    for (path, status) in [("/later", 500), ("/", 200), ("/call", 500), ("/", 200)] {
-        let response = support::within(sender.send_request(support::get(path))).await;
-        assert_eq!(response.expect("a response").status(), status, "{path}");
-    }
-    // The reset may overtake the head.
-    if let Ok(response) = support::within(sender.send_request(support::get("/body"))).await {
-        assert!(
-            support::within(response.into_body().collect())
-                .await
-                .is_err()
-        );
-    }
-    let response = support::within(sender.send_request(support::get("/"))).await;
-    assert_eq!(response.expect("a response").status(), 200);
-    drop(sender);
-    server.shutdown().await;
-}
-
-#[tokio::test]
-async fn what_is_invalid_is_json_and_bounded() {
-    let mut invalid = Invalid::new().with_status(http::StatusCode::BAD_REQUEST);
-    assert!(invalid.is_empty());
-    for i in 0..150 {
-        invalid.push(format!("#/a\"{i}"), "line\nbreak \\ \u{e9}");
-    }
-    assert_eq!(invalid.len(), 150);
-    let response: Response<Body> = invalid.into_response();
-    assert_eq!(response.status(), 400);
-    let json: serde_json::Value = serde_json::from_str(&text(response).await).expect("JSON");
-    assert_eq!(json["detail"], "150 values are not valid");
-    let errors = json["errors"].as_array().expect("a list");
-    assert_eq!(errors.len(), 100);
-    assert_eq!(errors[7]["pointer"], "#/a\"7");
-    assert_eq!(errors[7]["detail"], "line\nbreak \\ \u{e9}");
 }
 
 #[tokio::test]

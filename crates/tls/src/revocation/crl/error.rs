@@ -4,7 +4,7 @@ use std::{error, fmt};
 
 use bartizan_core::BoxError;
 
-use super::super::signed::SignatureError;
+use crate::x509::signed::SignatureError;
 
 /// Why a list of revoked certificates is not used. Others that came with it are.
 #[derive(Debug)]

@@ -18,10 +18,8 @@ use super::{
 };
 use crate::{
     Provider,
-    revocation::{
-        signed::Algorithms,
-        subject::{Certificate, Key, Subject, key},
-    },
+    revocation::subject::{Key, Subject, key},
+    x509::{Certificate, Usage, signed::Algorithms},
 };
 
 /// Larger than any list in use, and small enough to hold a few in memory.
@@ -162,7 +160,7 @@ impl CrlIndex {
                 Ok(Issuer {
                     name: certificate.subject.into(),
                     key: certificate.key.into(),
-                    may_sign: certificate.may_sign_lists()?,
+                    may_sign: certificate.allows(Usage::CrlSign)?,
                 })
             })
             .collect::<der::Result<Vec<_>>>()

@@ -11,16 +11,18 @@ use der::{Reader, SliceReader, Tag, TagNumber};
 
 use super::{
     super::{
-        asn1::{
-            Extension, constructed, extensions, id, integer, optional, point_uris, primitive,
-            sequence, time, value, whole,
-        },
         evidence::{Reason, Revoked},
-        signed::{Algorithms, Signed},
         subject::{Subject, name_text},
     },
     CrlError,
     order::Order,
+};
+use crate::x509::{
+    asn1::{
+        self, Extension, constructed, extensions, id, integer, optional, point_uris, primitive,
+        sequence, time, value, whole,
+    },
+    signed::{Algorithms, Signed},
 };
 
 /// How far the clocks of a CA and of this machine may be apart.
@@ -362,9 +364,7 @@ impl<'a> Entry<'a> {
 
 /// `CRLReason` (RFC 5280 section 5.3.1).
 fn reason(value: &[u8]) -> der::Result<Reason> {
-    let code = whole(value, |reader| {
-        super::super::asn1::value(reader, Tag::Enumerated)
-    })?;
+    let code = whole(value, |reader| asn1::value(reader, Tag::Enumerated))?;
     Ok(Reason::from_code(code))
 }
 

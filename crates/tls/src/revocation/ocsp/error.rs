@@ -2,7 +2,7 @@
 
 use std::{error, fmt};
 
-use super::super::signed::SignatureError;
+use crate::x509::signed::SignatureError;
 
 /// Why an OCSP response says nothing.
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use sha2::Sha256;
 use x509_cert::{ext::Extension, serial_number::SerialNumber, spki::AlgorithmIdentifierOwned};
 use x509_ocsp::{CertId, OcspRequest, Request, TbsRequest, Version};
 
-use super::super::{signed::PublicKey, subject::Subject};
+use super::super::subject::Subject;
+use crate::x509::signed::PublicKey;
 
 /// By which hash a responder is told whose certificate it is asked about.
 ///

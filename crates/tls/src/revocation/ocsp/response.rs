@@ -16,13 +16,16 @@ use x509_ocsp::{
 
 use super::{
     super::{
-        asn1::{constructed, optional, sequence, value, whole},
         crl::SKEW,
         evidence::{Reason, Revoked},
-        signed::{Algorithms, PublicKey, Signed},
-        subject::{Certificate, Subject},
+        subject::Subject,
     },
     CertIdHash, Nonce, OcspError,
+};
+use crate::x509::{
+    Certificate,
+    asn1::{constructed, optional, sequence, value, whole},
+    signed::{Algorithms, PublicKey, Signed},
 };
 
 /// A response about one certificate has some kilobytes, with the responder's certificates.

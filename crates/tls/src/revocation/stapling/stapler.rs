@@ -20,8 +20,9 @@ use crate::{
         CertIdHash, FetchRequest,
         fetch::{Failure, Fetcher},
         ocsp::{self, MAX_SIZE, Origin, Question, Status},
-        subject::{Certificate, Subject},
+        subject::Subject,
     },
+    x509::Certificate,
 };
 
 /// Collects the settings of a [`Stapler`].
@@ -132,13 +133,13 @@ fn subject(leaf: Vec<u8>, issuer: &[u8], provider: &Provider) -> Result<Subject,
             return Err(ConfigError::new("issuer", "another certificate", expected));
         }
     }
-    let subject = Subject::parse(&Link {
-        certificate: CertificateDer::from(leaf),
-        issuer_name: issuer.subject.to_vec(),
-        issuer_key: issuer.key.to_vec(),
-    })
+    let subject = Subject::parse(&Link::new(
+        CertificateDer::from(leaf),
+        issuer.subject.to_vec(),
+        issuer.key.to_vec(),
+    ))
     .map_err(wrong("identity", "a certificate that can be read"))?;
-    if subject.ocsp_uris.is_empty() {
+    if subject.responders.is_empty() {
         let expected = "a certificate that names a responder at an http:// address";
         return Err(ConfigError::new("identity", "its certificate", expected));
     }
@@ -260,8 +261,8 @@ impl Stapler {
             nonce: None,
         };
         let mut failure = Failure::new("there is no responder");
-        for at in 0..self.subject.ocsp_uris.len() {
-            let uri = &self.subject.ocsp_uris[at];
+        for at in 0..self.subject.responders.len() {
+            let uri = &self.subject.responders[at].uri;
             match question.put(&self.fetcher, &self.subject, uri).await {
                 Err(error) => failure = error,
                 Ok(response) => match self.take(response.clone()) {

@@ -4,33 +4,47 @@ use std::{sync::Arc, time::Duration};
 
 use bartizan_core::BoxError;
 use bartizan_testing::refused_addr;
-use bartizan_tls::revocation::{FetchRequest, HttpFetcher, Method, Revocation, Verdict};
+use bartizan_tls::revocation::{
+    CertIdHash, FetchRequest, HttpFetcher, Method, Refusal, Revocation, Verdict,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use der::Decode as _;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::Mutex,
 };
+use x509_ocsp::OcspRequest;
 
 use super::pki::{Ca, Response, Wish, connect, provider};
 
 /// Serves one connection: gives back what was asked, and answers with `answer`.
 async fn serve(answer: Vec<u8>) -> (u16, Arc<Mutex<Vec<u8>>>) {
+    serve_all(vec![answer]).await
+}
+
+/// The same, with a connection for each answer.
+async fn serve_all(answers: Vec<Vec<u8>>) -> (u16, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
+    let all = Arc::clone(&asked);
     tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.expect("a connection");
-        let mut seen = seen.lock().await;
-        let mut buffer = [0; 4096];
-        while !is_whole(&seen) {
-            match stream.read(&mut buffer).await {
-                Ok(0) | Err(_) => return,
-                Ok(read) => seen.extend_from_slice(&buffer[..read]),
+        let mut all = all.lock_owned().await;
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut seen = Vec::new();
+            let mut buffer = [0; 4096];
+            while !is_whole(&seen) {
+                match stream.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => seen.extend_from_slice(&buffer[..read]),
+                }
             }
+            all.extend(seen);
+            // Whoever has read enough goes away.
+            let _ = stream.write_all(&answer).await;
         }
-        // Whoever has read enough goes away.
-        let _ = stream.write_all(&answer).await;
     });
     (port, asked)
 }
@@ -97,26 +111,129 @@ async fn a_list_is_fetched_by_get() {
     assert!(asked.contains("accept: application/pkix-crl\r\n"));
 }
 
-#[tokio::test]
-async fn a_responder_is_asked_by_post() {
-    let ca = Ca::root("ca");
-    let (port, asked) = serve(ok(&Response::new(&ca, 7).der())).await;
+/// What an engine comes to that asks the responder at this port, and what was asked.
+async fn asked(
+    ca: &Ca,
+    answers: Vec<Vec<u8>>,
+    path: &str,
+    hash: CertIdHash,
+    nonce: bool,
+) -> (Result<Verdict, Refusal>, Vec<u8>) {
+    let (port, asked) = serve_all(answers).await;
     let builder = Revocation::of_clients(&provider()).methods([Method::Ocsp]);
     let engine = builder
+        .cert_id_hash(hash)
+        .nonce(nonce)
         .fetcher(HttpFetcher::new())
         .build()
         .expect("an engine");
     let wish = Wish {
-        responder: Some(leaked(port, "")),
+        responder: Some(leaked(port, path)),
         ..Wish::default()
     };
-    assert!(matches!(
-        connect(&engine, &ca.chain(7, &wish)).await,
-        Ok(Verdict::Good(_))
-    ));
+    let verdict = connect(&engine, &ca.chain(7, &wish)).await;
     let asked = asked.lock().await.clone();
-    assert!(asked.starts_with(b"POST / HTTP/1.1\r\n"));
-    assert!(String::from_utf8_lossy(&asked).contains("content-type: application/ocsp-request\r\n"));
+    (verdict, asked)
+}
+
+/// The question in the address of a GET.
+fn question(asked: &[u8], path: &str) -> OcspRequest {
+    let asked = String::from_utf8(asked.to_vec()).expect("text");
+    let line = asked.lines().next().expect("a line");
+    let line = line.strip_prefix(&format!("GET {path}")).expect("a GET");
+    let question = line.strip_suffix(" HTTP/1.1").expect("HTTP");
+    assert!(
+        question.len() <= 255 && !question.contains(['+', '/', '=']),
+        "{question}"
+    );
+    let question = question
+        .replace("%2B", "+")
+        .replace("%2F", "/")
+        .replace("%3D", "=");
+    let der = STANDARD.decode(question).expect("base64");
+    OcspRequest::from_der(&der).expect("a question")
+}
+
+#[tokio::test]
+async fn a_responder_is_asked_by_get() {
+    let ca = Ca::root("ca");
+    for hash in [CertIdHash::Sha1, CertIdHash::Sha256] {
+        for (path, before) in [
+            ("", "/"),
+            ("/", "/"),
+            ("/ocsp", "/ocsp/"),
+            ("/ocsp/", "/ocsp/"),
+        ] {
+            let answer = ok(&Response::new(&ca, 7).der());
+            let (verdict, asked) = asked(&ca, vec![answer], path, hash, false).await;
+            assert!(matches!(verdict, Ok(Verdict::Good(_))), "{verdict:?}");
+            let question = question(&asked, before);
+            let id = &question.tbs_request.request_list[0].req_cert;
+            assert_eq!(id.serial_number.as_bytes(), [7]);
+            let head = String::from_utf8_lossy(&asked).to_lowercase();
+            assert!(head.contains("accept: application/ocsp-response\r\n"));
+            assert!(!head.contains("content-"), "{head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_responder_that_does_not_understand_a_get_is_asked_by_post() {
+    let ca = Ca::root("ca");
+    let status =
+        |status: &str| format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").into_bytes();
+    let answer = ok(&Response::new(&ca, 7).der());
+    for (first, again) in [
+        (status("405 Method Not Allowed"), true),
+        (status("404 Not Found"), true),
+        (status("501 Not Implemented"), true),
+        (ok(&[0x30, 3, 0x0a, 1, 1]), true),
+        // It has failed, and would again.
+        (status("503 Service Unavailable"), false),
+        (status("302 Found"), false),
+    ] {
+        let answers = vec![first, answer.clone()];
+        let (port, asked) = serve_all(answers).await;
+        let builder = Revocation::of_clients(&provider()).methods([Method::Ocsp]);
+        let engine = builder.fetcher(HttpFetcher::new()).build();
+        let wish = Wish {
+            responder: Some(leaked(port, "/ocsp")),
+            ..Wish::default()
+        };
+        let verdict = connect(&engine.expect("an engine"), &ca.chain(7, &wish)).await;
+        assert_eq!(
+            matches!(verdict, Ok(Verdict::Good(_))),
+            again,
+            "{verdict:?}"
+        );
+        if !again {
+            // It waits for the second.
+            assert!(asked.try_lock().is_err());
+            continue;
+        }
+        let asked = asked.lock().await.clone();
+        let at = asked
+            .windows(5)
+            .position(|window| window == b"POST ")
+            .expect("a second");
+        let (get, post) = asked.split_at(at);
+        question(get, "/ocsp/");
+        assert!(post.starts_with(b"POST /ocsp HTTP/1.1\r\n"));
+        let head = String::from_utf8_lossy(post);
+        assert!(head.contains("content-type: application/ocsp-request\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_an_address_is_posted() {
+    let ca = Ca::root("ca");
+    for (path, nonce, post) in [("/?a=b", false, "POST /?a=b "), ("/", true, "GET /")] {
+        let answer = ok(&Response::new(&ca, 7).der());
+        let (verdict, asked) = asked(&ca, vec![answer], path, CertIdHash::Sha256, nonce).await;
+        assert!(matches!(verdict, Ok(Verdict::Good(_))), "{verdict:?}");
+        let asked = String::from_utf8_lossy(&asked).into_owned();
+        assert!(asked.starts_with(post), "{asked}");
+    }
 }
 
 #[tokio::test]

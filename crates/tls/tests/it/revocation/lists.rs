@@ -18,7 +18,8 @@ use rcgen::{
 };
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 
-use super::pki::{Ca, DAY, HOUR, List, Wish, at, connect, connect_with, now, pem, provider, tlv};
+use super::pki::{Ca, DAY, HOUR, List, Wish, at, connect, connect_with, now, provider, tlv};
+use crate::support::pem;
 
 /// An index that knows `ca`, at the time of the tests.
 fn index(ca: &Ca) -> CrlIndex {
@@ -66,34 +67,6 @@ async fn a_certificate_that_is_listed_is_refused_in_the_handshake() {
         panic!("8 is not listed: {verdict:?}");
     };
     assert_eq!(evidence[0].next_update, Some(at(6 * DAY)));
-}
-
-#[tokio::test]
-async fn an_intermediate_that_is_listed_is_refused_unless_only_the_leaf_is_asked_about() {
-    use bartizan_tls::revocation::Scope;
-    let root = Ca::root("root");
-    let ca = root.intermediate("ca", 5, &Wish::default());
-    let index = index(&root);
-    index.add_issuers([&ca.der]).expect("a certificate");
-    added(&index, root.list(&[5]));
-    added(&index, ca.list(&[]));
-    let leaf = ca.leaf(5, &Wish::default());
-    let chain = fuzzing::chain(&[&leaf, &ca.der, &root.der]);
-    let refusal = connect(&engine(&index), &chain)
-        .await
-        .expect_err("5 is revoked");
-    assert!(refusal.is_revoked());
-    assert!(
-        refusal
-            .to_string()
-            .starts_with("the intermediate certificate 05 of `CN=root`")
-    );
-
-    let leaf_only = Revocation::of_clients(&provider())
-        .crls(index)
-        .scope(Scope::Leaf);
-    let leaf_only = leaf_only.build().expect("an engine");
-    assert!(is_good(&connect(&leaf_only, &chain).await));
 }
 
 #[tokio::test]

@@ -6,12 +6,12 @@ use std::{future::pending, time::Duration};
 use bartizan_core::{BoxError, find};
 use bartizan_testing::ManualClock;
 use bartizan_tls::{
-    ClientTls, ListenerTls, Stage, TrustAnchors,
+    ClientTls, Error, Identity, ListenerTls, Stage, TlsInfo, TrustAnchors,
     revocation::{CrlIndex, FetchRequest, Method, OnUnavailable, Refusal, Revocation, Verdict},
 };
 use bytes::Bytes;
 use der::Encode;
-use rcgen::ExtendedKeyUsagePurpose;
+use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
 use tower::service_fn;
 use x509_ocsp::{CertStatus, OcspResponse};
 
@@ -24,7 +24,7 @@ const LIST: &str = "http://ca/list";
 const SERIAL: u64 = 7;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Expected {
+pub(crate) enum Expected {
     /// Known to be good.
     Good,
     /// Not known, and let in.
@@ -37,7 +37,7 @@ use Expected::{Good, LetIn, Revoked, Unavailable};
 
 /// What is said, and by whom.
 #[derive(Default)]
-struct Said {
+pub(crate) struct Said {
     staple: Option<Vec<u8>>,
     lists: Vec<Vec<u8>>,
     /// The largest list that is taken.
@@ -47,7 +47,7 @@ struct Said {
     allow: bool,
 }
 
-type Case = (&'static str, Expected, fn(&Ca, &Ca) -> Said);
+pub(crate) type Case = (&'static str, Expected, fn(&Ca, &Ca) -> Said);
 
 fn staple(staple: Vec<u8>) -> Said {
     Said {
@@ -75,7 +75,7 @@ fn refused(response: &OcspResponse) -> Vec<u8> {
 }
 
 /// The second is a stranger of the same name. The issuer is the first, an intermediate where a row says so.
-const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     ("a staple says good", Good, |ca, _| {
         staple(Response::new(ca, SERIAL).der())
     }),
@@ -337,10 +337,18 @@ const CASES: &[Case] = &[
     ),
 ];
 
-#[tokio::test]
-async fn every_case_is_judged_as_it_should_be() {
-    let mut wrong = Vec::new();
-    for (name, expected, case) in CASES {
+/// The two ends of a case.
+pub(crate) struct Judge {
+    /// What the server shows, in DER.
+    pub(crate) chain: Vec<Vec<u8>>,
+    /// In PEM.
+    pub(crate) key: String,
+    pub(crate) staple: Option<Vec<u8>>,
+    pub(crate) client: ClientTls,
+}
+
+impl Judge {
+    pub(crate) fn of((_, _, case): &Case) -> Self {
         let (ca, other) = (Ca::root("ca"), Ca::root("ca"));
         let said = case(&ca, &other);
         let wish = Wish {
@@ -348,8 +356,6 @@ async fn every_case_is_judged_as_it_should_be() {
             lists: vec![LIST],
             ..Wish::default()
         };
-        let identity = ca.identity(SERIAL, &wish);
-        identity.set_staple(said.staple.clone());
         let mut index = CrlIndex::new(&provider()).with_clock(ManualClock::at(now()));
         if let Some(max_size) = said.max_size {
             index = index.with_max_size(max_size);
@@ -382,32 +388,52 @@ async fn every_case_is_judged_as_it_should_be() {
         let engine = builder.build().expect("an engine");
         let anchors = TrustAnchors::from_der([ca.der.clone()]).expect("a root");
         let client = ClientTls::new(provider(), anchors).clock(ManualClock::at(now()));
+        let (leaf, key) = ca.leaf_and_key(SERIAL, &wish);
+        Self {
+            chain: vec![leaf, ca.der.clone()],
+            key: key.serialize_pem(),
+            staple: said.staple,
+            client: client.revocation(engine),
+        }
+    }
+}
+
+/// What the client came to.
+pub(crate) fn found(name: &str, info: &Result<TlsInfo, BoxError>) -> Expected {
+    match info {
+        Ok(info) => match info.revocation() {
+            Verdict::Good(_) => Good,
+            _ => LetIn,
+        },
+        Err(error) => {
+            let error = find::<Error>(&**error).unwrap_or_else(|| panic!("{name}: {error:?}"));
+            assert_eq!(error.stage(), Stage::Revocation, "{name}: {error:?}");
+            let refusal = find::<Refusal>(error).expect("the engine's refusal");
+            assert_eq!(error.is_retryable(), refusal.is_unavailable(), "{name}");
+            if refusal.is_revoked() {
+                Revoked
+            } else {
+                Unavailable
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_case_is_judged_as_it_should_be() {
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let (name, expected, _) = case;
+        let judge = Judge::of(case);
+        let key = KeyPair::from_pem(&judge.key).expect("a key");
+        let identity = Identity::from_der(&provider(), judge.chain, key.serialized_der());
+        let identity = identity.expect("an identity");
+        identity.set_staple(judge.staple);
         let listener = ListenerTls::new(provider())
             .identity(identity)
             .clock(ManualClock::at(now()));
-        let met = meet(
-            &connector(client.revocation(engine)),
-            &acceptor(listener),
-            "a.test",
-        )
-        .await;
-        let found = match &met.client {
-            Ok(info) => match info.revocation() {
-                Verdict::Good(_) => Good,
-                _ => LetIn,
-            },
-            Err(_) => {
-                let error = met.client_error();
-                assert_eq!(error.stage(), Stage::Revocation, "{name}: {error:?}");
-                let refusal = find::<Refusal>(error).expect("the engine's refusal");
-                assert_eq!(error.is_retryable(), refusal.is_unavailable(), "{name}");
-                if refusal.is_revoked() {
-                    Revoked
-                } else {
-                    Unavailable
-                }
-            }
-        };
+        let met = meet(&connector(judge.client), &acceptor(listener), "a.test").await;
+        let found = found(name, &met.client);
         if found != *expected {
             wrong.push(format!(
                 "{name}: {found:?}, not {expected:?}: {:?}",

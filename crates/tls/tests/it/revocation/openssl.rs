@@ -19,9 +19,11 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::pki::{Web, provider};
 
-/// A CA in a directory of its own, with a leaf that is good, one that is revoked, and a delegate.
-struct OpenSsl {
-    dir: PathBuf,
+/// A CA in a directory of its own, with a leaf that is good, one that is revoked, one that has to be stapled, and a delegate.
+///
+/// `early.pem` is its list of before the revocation.
+pub(crate) struct OpenSsl {
+    pub(crate) dir: PathBuf,
 }
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -55,6 +57,10 @@ subjectKeyIdentifier = hash
 [v3_leaf]
 authorityInfoAccess = OCSP;URI:http://openssl/ocsp
 crlDistributionPoints = URI:http://openssl/crl
+subjectAltName = DNS:a.test
+[v3_stapled]
+subjectAltName = DNS:a.test
+tlsfeature = status_request
 [v3_delegate]
 extendedKeyUsage = OCSPSigning
 keyUsage = critical,digitalSignature
@@ -71,7 +77,7 @@ onlyuser = TRUE
 
 impl OpenSsl {
     /// `None`, with a message, where there is no openssl.
-    fn new(rsa: bool) -> Option<Self> {
+    pub(crate) fn new(rsa: bool) -> Option<Self> {
         if Command::new("openssl").arg("version").output().is_err() {
             bartizan_testing::skipped("revocation::openssl", "there is no openssl");
             return None;
@@ -98,6 +104,7 @@ impl OpenSsl {
         for (leaf, extensions) in [
             ("good", "v3_leaf"),
             ("bad", "v3_leaf"),
+            ("stapled", "v3_stapled"),
             ("delegate", "v3_delegate"),
         ] {
             this.run(&format!(
@@ -107,6 +114,7 @@ impl OpenSsl {
                 "ca -batch -notext -config openssl.cnf -in {leaf}.csr -out {leaf}.pem -extensions {extensions}"
             ));
         }
+        this.run("ca -config openssl.cnf -gencrl -crlexts crl_ext -out early.pem");
         this.run("ca -config openssl.cnf -revoke bad.pem -crl_reason keyCompromise");
         Some(this)
     }
@@ -115,11 +123,11 @@ impl OpenSsl {
         fs::write(self.dir.join(name), text).expect("a file");
     }
 
-    fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.dir.join(name)).expect("a file")
     }
 
-    fn run(&self, arguments: &str) {
+    pub(crate) fn run(&self, arguments: &str) {
         let output = Command::new("openssl")
             .args(arguments.split_whitespace())
             .current_dir(&self.dir)
@@ -129,7 +137,7 @@ impl OpenSsl {
         assert!(output.status.success(), "openssl {arguments}: {said}");
     }
 
-    fn der(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn der(&self, name: &str) -> Vec<u8> {
         let der = CertificateDer::from_pem_slice(&self.read(&format!("{name}.pem")));
         der.expect("a certificate").to_vec()
     }
@@ -139,7 +147,7 @@ impl OpenSsl {
     }
 
     /// A list of now, in PEM.
-    fn list(&self, options: &str) -> Vec<u8> {
+    pub(crate) fn list(&self, options: &str) -> Vec<u8> {
         self.run(&format!(
             "ca -config openssl.cnf -gencrl -out list.pem {options}"
         ));

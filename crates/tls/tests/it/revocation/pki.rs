@@ -59,7 +59,7 @@ pub(super) fn provider() -> Provider {
 }
 
 /// A CA, its key, and its certificate.
-pub(super) struct Ca {
+pub(crate) struct Ca {
     pub(super) der: Vec<u8>,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -128,21 +128,21 @@ impl Ca {
     }
 
     pub(super) fn leaf(&self, serial: u64, wish: &Wish) -> Vec<u8> {
+        self.leaf_and_key(serial, wish).0
+    }
+
+    pub(super) fn leaf_and_key(&self, serial: u64, wish: &Wish) -> (Vec<u8>, KeyPair) {
         let key = KeyPair::generate().expect("a key");
         let params = params("leaf", serial, wish);
         let der = params.signed_by(&key, &self.issuer).expect("a certificate");
-        der.der().to_vec()
+        (der.der().to_vec(), key)
     }
 
     /// A leaf with its key, and this CA's certificate behind it.
     pub(super) fn identity(&self, serial: u64, wish: &Wish) -> Identity {
-        let key = KeyPair::generate().expect("a key");
-        let leaf = params("leaf", serial, wish).signed_by(&key, &self.issuer);
-        let chain =
-            [&leaf.expect("a certificate").der()[..], &self.der].map(|der| pem("CERTIFICATE", der));
-        let key = key.serialize_pem();
-        Identity::from_pem(&provider(), chain.concat().as_bytes(), key.as_bytes())
-            .expect("an identity")
+        let (leaf, key) = self.leaf_and_key(serial, wish);
+        let chain = [leaf, self.der.clone()];
+        Identity::from_der(&provider(), chain, key.serialized_der()).expect("an identity")
     }
 
     /// A chain of this CA's leaf alone.
@@ -285,34 +285,6 @@ pub(super) fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
         [0, length] => [&[tag, 0x81, length][..], value].concat(),
         [high, low] => [&[tag, 0x82, high, low][..], value].concat(),
     }
-}
-
-/// PEM, as RFC 7468 has it.
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
-    let base64 = der.chunks(3).map(|chunk| {
-        const DIGITS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let bits = [16, 8, 0]
-            .iter()
-            .zip(chunk)
-            .fold(0_u32, |bits, (shift, byte)| {
-                bits | u32::from(*byte) << shift
-            });
-        let digits = (0..4).map(|digit| match digit <= chunk.len() {
-            true => char::from(DIGITS[(bits >> (18 - 6 * digit) & 63) as usize]),
-            false => '=',
-        });
-        digits.collect::<String>()
-    });
-    let lines: Vec<_> = base64
-        .collect::<Vec<_>>()
-        .chunks(16)
-        .map(<[String]>::concat)
-        .collect();
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        lines.join("\n")
-    )
 }
 
 /// A list as the tests want it.

@@ -6,7 +6,7 @@ use bartizan_core::find;
 use bartizan_testing::ManualClock;
 use bartizan_tls::{
     ClientAuth, ClientTls, Identity, ListenerTls, Stage, TrustAnchors,
-    revocation::{CrlIndex, Method, Refusal, Revocation, Stapler, Verdict},
+    revocation::{CrlIndex, Method, Refusal, Revocation, Scope, Stapler, Verdict},
 };
 
 use super::pki::{Ca, List, Response, Web, Wish, now, provider};
@@ -81,6 +81,33 @@ async fn a_client_that_is_listed_does_not_get_in() {
         } else {
             let info = met.listener.expect("the listener is content");
             assert!(matches!(info.revocation(), Verdict::Good(_)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_intermediate_that_is_listed_is_refused_unless_only_the_leaf_is_asked_about() {
+    let root = Ca::root("root");
+    let ca = root.intermediate("ca", 5, &Wish::default());
+    let index = index(&root);
+    index.add_issuers([&ca.der]).expect("a certificate");
+    for list in [root.list(&[5]), ca.list(&[])] {
+        index.add(list).remove(0).expect("a list");
+    }
+    // With the number that the root revoked: it is the other issuer's.
+    let listener = acceptor(listener(&ca.identity(5, &Wish::default())));
+    for (scope, is_good) in [(Scope::Chain, false), (Scope::Leaf, true)] {
+        let engine = Revocation::of_servers(&provider()).crls(index.clone());
+        let engine = engine.scope(scope).build().expect("an engine");
+        let client = connector(client(&root).revocation(engine));
+        let met = meet(&client, &listener, "a.test").await;
+        if is_good {
+            assert_eq!(good(&met), Method::Crl);
+        } else {
+            let told = refused(&met).to_string();
+            assert!(refused(&met).is_revoked());
+            let which = "the intermediate certificate 05 of `CN=root`";
+            assert!(told.starts_with(which), "{told}");
         }
     }
 }

@@ -74,6 +74,10 @@ impl Shell {
         self.with(|core, now, actions| core.acquire(&key, Some(Speaks::Http1), false, now, actions))
     }
 
+    fn again(&mut self, key: u8) -> Option<Grant<u64>> {
+        self.with(|core, now, actions| core.again(|latest| *latest == key, now, actions))
+    }
+
     fn now(&mut self, key: u8) -> Grant<u64> {
         match self.acquire(key) {
             Ok(Acquired::Now(grant)) => grant,
@@ -153,6 +157,52 @@ fn a_connection_is_used_again() {
     let again = shell.now(1);
     assert_eq!((again.id, again.carried), (id, 1));
     assert!(shell.dials.is_empty());
+}
+
+#[test]
+fn the_origin_that_was_asked_for_last_needs_no_look_up() {
+    let mut shell = Shell::new(limits());
+    // Nobody was asked for yet.
+    assert!(shell.again(1).is_none());
+    let waiter = shell.later(1);
+    let id = shell.dialed(Speaks::Http1);
+    let grant = shell.granted(&waiter);
+    // It is busy, and nobody joins the queue by this.
+    assert!(shell.again(1).is_none());
+    assert_eq!(shell.core.census().waiting, 0);
+    shell.release(&grant);
+    assert!(shell.again(2).is_none());
+    let grant = shell.again(1).expect("it is free");
+    assert_eq!((grant.id, grant.carried), (id, 1));
+    shell.release(&grant);
+    // Another was asked for in the meantime, and this is found by its key.
+    shell.later(2);
+    assert!(shell.again(1).is_none());
+    assert_eq!(shell.now(1).id, id);
+}
+
+#[test]
+fn nobody_gets_again_what_is_over() {
+    let mut shell = Shell::new(limits());
+    let waiter = shell.later(1);
+    shell.dialed(Speaks::Http1);
+    let grant = shell.granted(&waiter);
+    shell.release(&grant);
+    shell.now += MINUTE;
+    assert!(shell.again(1).is_none());
+    assert_eq!(shell.closed, [Why::Idle]);
+    shell.gone();
+    // Its origin is forgotten, and another may be in its place.
+    shell.sweep(MINUTE);
+    assert!(shell.again(1).is_none());
+
+    let waiter = shell.later(2);
+    shell.dialed(Speaks::Http1);
+    let grant = shell.granted(&waiter);
+    shell.release(&grant);
+    assert!(shell.again(1).is_none());
+    shell.with(|core, _, actions| core.drain(&7, actions));
+    assert!(shell.again(2).is_none());
 }
 
 #[test]

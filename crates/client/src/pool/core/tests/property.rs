@@ -64,8 +64,17 @@ impl Model {
             Op::Acquire { key, fresh } => {
                 // One origin of each kind: known to speak HTTP/1.1, known to speak HTTP/2, and not known.
                 let speaks = [Some(Speaks::Http1), Some(Speaks::Http2), None][usize::from(key)];
-                let got = shell
-                    .with(|core, now, actions| core.acquire(&key, speaks, fresh, now, actions));
+                // As the pool does: where the last one went, or anywhere else.
+                let got = shell.with(|core, now, actions| {
+                    let again = match fresh {
+                        false => core.again(|latest| *latest == key, now, actions),
+                        true => None,
+                    };
+                    match again {
+                        Some(grant) => Ok(Acquired::Now(grant)),
+                        None => core.acquire(&key, speaks, fresh, now, actions),
+                    }
+                });
                 match got {
                     Ok(Acquired::Now(grant)) => self.grants.push(grant),
                     Ok(Acquired::Later(waiter)) => self.waiting.push(waiter),

@@ -12,7 +12,7 @@ use der::{
 use x509_cert::time::Time;
 
 /// `[number]`, with more elements inside.
-pub(super) const fn constructed(number: TagNumber) -> Tag {
+pub(crate) const fn constructed(number: TagNumber) -> Tag {
     Tag::ContextSpecific {
         constructed: true,
         number,
@@ -20,7 +20,7 @@ pub(super) const fn constructed(number: TagNumber) -> Tag {
 }
 
 /// `[number]`, with a value inside.
-pub(super) const fn primitive(number: TagNumber) -> Tag {
+pub(crate) const fn primitive(number: TagNumber) -> Tag {
     Tag::ContextSpecific {
         constructed: false,
         number,
@@ -28,7 +28,7 @@ pub(super) const fn primitive(number: TagNumber) -> Tag {
 }
 
 /// Reads `bytes` to their end.
-pub(super) fn whole<'a, T>(
+pub(crate) fn whole<'a, T>(
     bytes: &'a [u8],
     read: impl FnOnce(&mut SliceReader<'a>) -> Result<T>,
 ) -> Result<T> {
@@ -38,14 +38,14 @@ pub(super) fn whole<'a, T>(
 }
 
 /// The contents of the next element, which has to have this tag.
-pub(super) fn value<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<&'a [u8]> {
+pub(crate) fn value<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<&'a [u8]> {
     let element = AnyRef::decode(reader)?;
     element.tag().assert_eq(tag)?;
     Ok(element.value())
 }
 
 /// The contents of the next element, if it has this tag.
-pub(super) fn optional<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<Option<&'a [u8]>> {
+pub(crate) fn optional<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<Option<&'a [u8]>> {
     if reader.is_finished() || reader.peek_tag()? != tag {
         return Ok(None);
     }
@@ -53,7 +53,7 @@ pub(super) fn optional<'a>(reader: &mut SliceReader<'a>, tag: Tag) -> Result<Opt
 }
 
 /// The next element, which has to be a sequence.
-pub(super) fn sequence<'a, T>(
+pub(crate) fn sequence<'a, T>(
     reader: &mut SliceReader<'a>,
     read: impl FnOnce(&mut SliceReader<'a>) -> Result<T>,
 ) -> Result<T> {
@@ -63,7 +63,7 @@ pub(super) fn sequence<'a, T>(
 /// An integer, as short as it can be written.
 ///
 /// webpki lets certificates through whose serial number has more leading zeros than it needs; a list may write it without.
-pub(super) fn integer<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8]> {
+pub(crate) fn integer<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8]> {
     let bytes = value(reader, Tag::Integer)?;
     if bytes.is_empty() {
         return Err(Error::from(ErrorKind::Length { tag: Tag::Integer }));
@@ -81,37 +81,37 @@ fn minimal(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-pub(super) fn time(reader: &mut SliceReader<'_>) -> Result<SystemTime> {
+pub(crate) fn time(reader: &mut SliceReader<'_>) -> Result<SystemTime> {
     Ok(SystemTime::UNIX_EPOCH + Time::decode(reader)?.to_unix_duration())
 }
 
 /// What identifies extensions and purposes, as it stands in DER: there are more identifiers than a type for them would let through.
-pub(super) mod id {
+pub(crate) mod id {
     // id-ce, RFC 5280 sections 4.2.1 and 5.2
-    pub(in super::super) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
-    pub(in super::super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
-    pub(in super::super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
-    pub(in super::super) const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 0x14];
-    pub(in super::super) const CRL_REASON: &[u8] = &[0x55, 0x1d, 0x15];
-    pub(in super::super) const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
-    pub(in super::super) const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 0x1c];
-    pub(in super::super) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
-    pub(in super::super) const EXT_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
+    pub(crate) const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
+    pub(crate) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    pub(crate) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+    pub(crate) const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 0x14];
+    pub(crate) const CRL_REASON: &[u8] = &[0x55, 0x1d, 0x15];
+    pub(crate) const DELTA_CRL_INDICATOR: &[u8] = &[0x55, 0x1d, 0x1b];
+    pub(crate) const ISSUING_DISTRIBUTION_POINT: &[u8] = &[0x55, 0x1d, 0x1c];
+    pub(crate) const CRL_DISTRIBUTION_POINTS: &[u8] = &[0x55, 0x1d, 0x1f];
+    pub(crate) const EXT_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
     // id-pe, id-kp and id-ad, RFC 5280 sections 4.2.1.12 and 4.2.2.1, RFC 7633
-    pub(in super::super) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
-    pub(in super::super) const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 24];
-    pub(in super::super) const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
-    pub(in super::super) const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+    pub(crate) const AUTHORITY_INFO_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+    pub(crate) const TLS_FEATURE: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 24];
+    pub(crate) const OCSP_SIGNING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 9];
+    pub(crate) const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
     // id-pkix-ocsp, RFC 6960 section 4.2.2.2.1
-    pub(in super::super) const OCSP_NOCHECK: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 5];
+    pub(crate) const OCSP_NOCHECK: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1, 5];
 }
 
 /// One of the `Extensions` of RFC 5280 section 4.1.
-pub(super) struct Extension<'a> {
+pub(crate) struct Extension<'a> {
     /// The contents of its OBJECT IDENTIFIER: one of [`id`], or none that matters here.
-    pub(super) id: &'a [u8],
-    pub(super) critical: bool,
-    pub(super) value: &'a [u8],
+    pub(crate) id: &'a [u8],
+    pub(crate) critical: bool,
+    pub(crate) value: &'a [u8],
 }
 
 /// Calls `each` with every extension of a `SEQUENCE OF Extension`.
@@ -119,7 +119,7 @@ pub(super) struct Extension<'a> {
 /// # Errors
 ///
 /// If one comes twice: which of them holds is anybody's guess (RFC 5280 section 4.2).
-pub(super) fn extensions<'a>(
+pub(crate) fn extensions<'a>(
     reader: &mut SliceReader<'a>,
     mut each: impl FnMut(Extension<'a>) -> Result<()>,
 ) -> Result<()> {
@@ -154,7 +154,7 @@ pub(super) fn extensions<'a>(
 }
 
 /// The URIs among `GeneralNames` (RFC 5280 section 4.2.1.6), given its contents. Other names are passed over.
-pub(super) fn uris(names: &[u8]) -> Result<Vec<&str>> {
+pub(crate) fn uris(names: &[u8]) -> Result<Vec<&str>> {
     whole(names, |reader| {
         let mut uris = Vec::new();
         while !reader.is_finished() {
@@ -173,7 +173,7 @@ pub(super) fn uris(names: &[u8]) -> Result<Vec<&str>> {
 }
 
 /// The URIs of a `DistributionPointName`, given the contents of the `[0]` that holds it. `None` if it is relative to the issuer's name.
-pub(super) fn point_uris(name: &[u8]) -> Result<Option<Vec<&str>>> {
+pub(crate) fn point_uris(name: &[u8]) -> Result<Option<Vec<&str>>> {
     whole(name, |reader| {
         match optional(reader, constructed(TagNumber::N0))? {
             Some(names) => uris(names).map(Some),

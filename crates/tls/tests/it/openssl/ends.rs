@@ -1,155 +1,16 @@
-//! OpenSSL at the other end: what rustls cannot be made to do wrong, it can.
-//!
-//! Without `openssl` on the machine these tests say so, and pass.
+//! What OpenSSL speaks, and what it makes of us.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "a build of openssl that cannot do something says what"
-)]
+use std::time::UNIX_EPOCH;
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    time::UNIX_EPOCH,
-};
-
-use bartizan_tls::{ClientAuth, Error, Identity, Stage, TlsAcceptor, TlsInfo, TlsVersion};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpListener,
-    process::{Child, Command},
-};
+use bartizan_tls::{ClientAuth, Error, Identity, ListenerTls, Stage, TlsVersion};
+use tokio::net::TcpListener;
 use tower::Service;
 
+use super::{Files, openssl, s_client, s_server, words};
 use crate::support::{
-    Authority, Leaf, acceptor, answer, bind, chain, client_tls, connect, connector, listener_tls,
-    now, provider,
+    Authority, acceptor, bind, chain, client_tls, clock, connect, connector, listener_tls, now,
+    provider,
 };
-
-/// Files for one test, removed with it.
-struct Files(PathBuf);
-
-impl Files {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let unique = format!(
-            "bartizan-tls-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let dir = std::env::temp_dir().join(unique);
-        std::fs::create_dir(&dir).unwrap();
-        Self(dir)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-
-    /// A certificate and its key, as options of `s_client` and `s_server`.
-    fn leaf(&self, leaf: &Leaf) -> Vec<String> {
-        vec![
-            "-cert".into(),
-            self.write("leaf.pem", &leaf.pem),
-            "-key".into(),
-            self.write("leaf.key", &leaf.key.serialize_pem()),
-        ]
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn openssl() -> Option<Command> {
-    let there = std::process::Command::new("openssl")
-        .arg("version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !there {
-        bartizan_testing::skipped("openssl", "there is no openssl");
-        return None;
-    }
-    let mut command = Command::new("openssl");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    Some(command)
-}
-
-fn words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(ToOwned::to_owned).collect()
-}
-
-/// `openssl s_client` with these options, and what our listener makes of it. `None` if openssl cannot do what it is told.
-async fn s_client(options: &[String], listener: &TlsAcceptor) -> Option<Met> {
-    let mut command = openssl()?;
-    let (socket, addr) = bind().await;
-    let mut client = command
-        .args(["s_client", "-connect", &addr.to_string()])
-        .args(options)
-        .spawn()
-        .unwrap();
-    // A line is the byte that the listener waits for, and the rest of it harmless.
-    let mut stdin = client.stdin.take().unwrap();
-    // It may be gone already, if it cannot do what it is told.
-    stdin.write_all(b"?\n").await.ok();
-    let output = client.wait_with_output();
-    tokio::pin!(output);
-    let accepted = async {
-        let (io, _) = socket.accept().await.unwrap();
-        let mut stream = listener.clone().call(io).await?;
-        answer(&mut stream).await;
-        Ok(stream.tls_info().clone())
-    };
-    tokio::pin!(accepted);
-    let (listener, output) = tokio::select! {
-        accepted = &mut accepted => {
-            drop(stdin);
-            (accepted, output.await.unwrap())
-        }
-        output = &mut output => {
-            let output = output.unwrap();
-            // What it says first when it has a connection. Without one it cannot do what it is told.
-            if !output.stdout.starts_with(b"CONNECTED(") {
-                let told = String::from_utf8_lossy(&output.stderr);
-                eprintln!("openssl cannot: {told}");
-                return None;
-            }
-            (accepted.await, output)
-        }
-    };
-    Some(Met { listener, output })
-}
-
-struct Met {
-    listener: Result<TlsInfo, Error>,
-    output: Output,
-}
-
-impl Met {
-    fn told(&self) -> String {
-        format!(
-            "{}{}",
-            String::from_utf8_lossy(&self.output.stdout),
-            String::from_utf8_lossy(&self.output.stderr)
-        )
-    }
-}
 
 #[tokio::test]
 async fn openssl_verifies_our_chain_and_speaks_both_versions() {
@@ -231,6 +92,25 @@ async fn an_application_protocol_that_is_not_ours_is_refused() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_not_known_is_refused() {
+    let root = Authority::root("root");
+    let identity = root.server(&["a.test"], |_| {}).identity();
+    let settings = ListenerTls::new(provider()).identity_for("a.test", identity);
+    let listener = acceptor(settings.clock(clock()));
+    for (options, is_known) in [
+        ("-servername a.test", true),
+        ("-servername b.test", false),
+        ("-noservername", false),
+    ] {
+        let Some(met) = s_client(&words(options), &listener).await else {
+            return;
+        };
+        assert_eq!(met.listener.is_ok(), is_known, "{options}");
+        assert_eq!(met.told().contains("alert access denied"), !is_known);
+    }
+}
+
+#[tokio::test]
 async fn client_certificates_of_openssl_are_verified() {
     let (root, other) = (Authority::root("root"), Authority::root("other"));
     let listener = acceptor(
@@ -248,44 +128,6 @@ async fn client_certificates_of_openssl_are_verified() {
             Err(error) => assert!(!good && error.is_certificate(), "{}", chain(error)),
         }
     }
-}
-
-/// `openssl s_server` with these options.
-struct Server {
-    // Killed with it.
-    _child: Child,
-    addr: SocketAddr,
-    _files: Files,
-}
-
-/// `None` if openssl cannot do what it is told.
-async fn s_server(leaf: &Leaf, options: &str) -> Option<Server> {
-    let mut command = openssl()?;
-    let files = Files::new();
-    // It takes a port, and says which when it is 0.
-    let mut child = command
-        .args(["s_server", "-accept", "127.0.0.1:0"])
-        .args(files.leaf(leaf))
-        .args(words(options))
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let addr = loop {
-        let Some(line) = lines.next_line().await.unwrap() else {
-            eprintln!("openssl cannot: {options}");
-            return None;
-        };
-        if let Some(addr) = line.strip_prefix("ACCEPT ") {
-            break addr.trim().parse().unwrap();
-        }
-    };
-    // What it writes from here on is for nobody, and must not fill the pipe.
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Some(Server {
-        _child: child,
-        addr,
-        _files: files,
-    })
 }
 
 #[tokio::test]

@@ -8,20 +8,20 @@ use rustls_pki_types::SignatureVerificationAlgorithm;
 use super::asn1::{sequence, value, whole};
 
 /// The algorithms of a provider.
-pub(super) type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
+pub(crate) type Algorithms = &'static [&'static dyn SignatureVerificationAlgorithm];
 
 /// A message as it was sent, and what is said to be its signature.
 #[derive(Clone, Copy)]
-pub(super) struct Signed<'a> {
-    pub(super) message: &'a [u8],
+pub(crate) struct Signed<'a> {
+    pub(crate) message: &'a [u8],
     /// The contents of the `AlgorithmIdentifier`.
-    pub(super) algorithm: &'a [u8],
+    pub(crate) algorithm: &'a [u8],
     signature: &'a [u8],
 }
 
 impl<'a> Signed<'a> {
     /// Reads message, algorithm and signature, and leaves what follows.
-    pub(super) fn read(reader: &mut SliceReader<'a>) -> Result<Self> {
+    pub(crate) fn read(reader: &mut SliceReader<'a>) -> Result<Self> {
         Ok(Self {
             message: reader.tlv_bytes()?,
             algorithm: value(reader, Tag::Sequence)?,
@@ -30,7 +30,7 @@ impl<'a> Signed<'a> {
     }
 
     /// Verifies the signature by `key`, a DER `SubjectPublicKeyInfo`.
-    pub(super) fn verify(
+    pub(crate) fn verify(
         &self,
         key: &[u8],
         algorithms: Algorithms,
@@ -58,14 +58,14 @@ impl<'a> Signed<'a> {
 }
 
 /// A `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7).
-pub(super) struct PublicKey<'a> {
+pub(crate) struct PublicKey<'a> {
     algorithm: &'a [u8],
     /// The key without tag, length and number of unused bits: what OCSP hashes.
-    pub(super) bits: &'a [u8],
+    pub(crate) bits: &'a [u8],
 }
 
 impl<'a> PublicKey<'a> {
-    pub(super) fn parse(der: &'a [u8]) -> Result<Self> {
+    pub(crate) fn parse(der: &'a [u8]) -> Result<Self> {
         whole(der, |reader| {
             sequence(reader, |reader| {
                 Ok(Self {
@@ -89,7 +89,7 @@ fn bits<'a>(reader: &mut SliceReader<'a>) -> Result<&'a [u8]> {
 
 /// Why a signature does not hold.
 #[derive(Debug)]
-pub(super) enum SignatureError {
+pub(crate) enum SignatureError {
     /// The key that should verify it is none.
     Key(der::Error),
     /// The provider does not have the algorithm, or the key is of another kind.

@@ -1,0 +1,84 @@
+//! How long requests take.
+
+use bartizan_bench_peers::median;
+use bartizan_client::Protocol;
+
+use crate::{
+    PROTOCOLS,
+    contenders::{
+        BoxError, FULL, LEGACY, Legacy, OurFull, OurTransport, RAW, REQWEST, Raw, Reqwest,
+        TRANSPORT,
+    },
+    load::{Asked, Load, run},
+    runtime, serve,
+};
+
+const ROUNDS: usize = 15;
+
+/// What is asked, by how many at once, and how often in a round.
+const LOADS: [(Load, usize, usize); 4] = [
+    (Load::Small, 1, 2_000),
+    (Load::Small, 64, 4_000),
+    (Load::Download, 4, 100),
+    (Load::Upload, 4, 100),
+];
+
+const NAMES: [&str; 5] = [RAW, LEGACY, REQWEST, TRANSPORT, FULL];
+
+pub(crate) fn table() -> Result<(), BoxError> {
+    let server = serve::start()?;
+    let runtime = runtime()?;
+    println!(
+        "| protocol | load | in flight | contender | median µs | to raw hyper | to hyper-util's client | to reqwest |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for (name, protocol) in PROTOCOLS {
+        for (load, in_flight, requests) in LOADS {
+            let asked = Asked::new(load, &server)?;
+            let rounds = runtime.block_on(compare(protocol, &asked, in_flight, requests))?;
+            for (contender, figures) in NAMES.into_iter().zip(&rounds) {
+                let to =
+                    |other: usize| median(figures.iter().zip(&rounds[other]).map(|(a, b)| a / b));
+                println!(
+                    "| {name} | {load} | {in_flight} | {contender} | {:.1} | {:.2} | {:.2} | {:.2} |",
+                    median(figures.iter().copied()),
+                    to(0),
+                    to(1),
+                    to(2),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Microseconds per request of each contender in each round.
+async fn compare(
+    protocol: Protocol,
+    asked: &Asked,
+    in_flight: usize,
+    requests: usize,
+) -> Result<[Vec<f64>; NAMES.len()], BoxError> {
+    let raw = Raw::connect(protocol, &asked.uri, in_flight).await?;
+    let legacy = Legacy::new(protocol);
+    let reqwest = Reqwest::new(protocol)?;
+    let transport = OurTransport::new(protocol)?;
+    let full = OurFull::new(protocol)?;
+    let mut rounds: [Vec<f64>; NAMES.len()] = Default::default();
+    // The first round opens the connections and is not counted.
+    for round in 0..=ROUNDS {
+        let figures = [
+            run(&raw, asked, in_flight, requests).await?,
+            run(&legacy, asked, in_flight, requests).await?,
+            run(&reqwest, asked, in_flight, requests).await?,
+            run(&transport, asked, in_flight, requests).await?,
+            run(&full, asked, in_flight, requests).await?,
+        ];
+        if round > 0 {
+            for (contender, figure) in rounds.iter_mut().zip(figures) {
+                contender.push(figure.as_secs_f64() * 1e6 / requests as f64);
+            }
+        }
+    }
+    Ok(rounds)
+}
