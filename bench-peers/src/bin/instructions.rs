@@ -4,7 +4,8 @@
 //! twice as many: what the second run took more is that of the requests, and of nothing else. What the kernel does is not in it. There are
 //! four connections, over HTTP/2 with ten requests at a time on each.
 //!
-//! Needs Debian's `valgrind` and `nghttp2-client`. Takes a minute and a half. `PROFILES` names a directory that gets callgrind's
+//! Needs Debian's `valgrind` and `nghttp2-client`, and takes a minute or two. Build it with `--no-default-features`: actix changes what the
+//! others are compiled with. `PROFILES` names a directory that gets callgrind's
 //! profiles, for `callgrind_annotate`.
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
 
 use bartizan_bench_peers::Server;
 
-const CONTENDERS: [&str; 5] = ["hyper", "bartizan", "axum", "bartizan-axum", "actix"];
+const CONTENDERS: [&str; 4] = ["hyper", "bartizan", "axum", "bartizan-axum"];
 const REQUESTS: u64 = 4000;
 
 /// What some requests took.

@@ -5,6 +5,7 @@
 
 use std::{io, net::SocketAddr, pin::pin};
 
+#[cfg(feature = "actix")]
 use actix_web::{App, HttpResponse, HttpServer, web};
 use axum::{Router, routing::get};
 use bartizan_core::Body;
@@ -30,6 +31,7 @@ fn main() -> io::Result<()> {
         .next()
         .map_or(Ok(([127, 0, 0, 1], 0).into()), |addr| addr.parse())
         .map_err(io::Error::other)?;
+    #[cfg(feature = "actix")]
     if contender == "actix" {
         return actix(addr);
     }
@@ -43,7 +45,7 @@ fn main() -> io::Result<()> {
             "hyper" => hyper(addr).await,
             "axum" => axum(addr).await,
             _ => Err(io::Error::other(
-                "expected bartizan, bartizan-axum, hyper, axum or actix, and an address",
+                "expected bartizan, bartizan-axum, hyper, axum, or actix if it is compiled in, and an address",
             )),
         }
     })
@@ -139,6 +141,7 @@ async fn axum(addr: SocketAddr) -> io::Result<()> {
     .await
 }
 
+#[cfg(feature = "actix")]
 fn actix(addr: SocketAddr) -> io::Result<()> {
     actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(|| {
@@ -157,6 +160,7 @@ fn actix(addr: SocketAddr) -> io::Result<()> {
     })
 }
 
+#[cfg(feature = "actix")]
 async fn actix_hello() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain").body(HELLO)
 }

@@ -242,6 +242,7 @@ impl<D: Buf> Drop for Chunk<D> {
 mod tests {
     use std::convert::Infallible;
 
+    use bartizan_testing::ControlledBody;
     use http::HeaderMap;
     use http_body::Body as _;
     use http_body_util::{BodyExt, Full};
@@ -275,6 +276,45 @@ mod tests {
         let collected = tracked(inner).collect().await.expect("cannot fail");
         assert_eq!(collected.trailers(), Some(&trailers));
         assert_eq!(collected.to_bytes(), "hello");
+    }
+
+    #[tokio::test]
+    async fn a_request_is_in_flight_until_the_last_of_its_data_is_gone() {
+        let drain = Drain::new();
+        let (body, handle) = ControlledBody::new();
+        handle.data("one");
+        handle.data("two");
+        handle.end();
+        let mut body = TrackedBody::new(body, InFlight::new(&admit(&drain)), true);
+        drain.begin();
+        let (one, two) = (body.frame().await, body.frame().await);
+        assert!(body.frame().await.is_none());
+        drop(body);
+        for mut chunk in [two, one] {
+            assert_eq!(drain.in_flight(), 1);
+            if let Some(Ok(frame)) = &mut chunk {
+                let data = frame.data_mut().expect("data");
+                data.advance(3);
+            }
+            drop(chunk);
+        }
+        assert_eq!(drain.in_flight(), 0);
+        assert_eq!(drain.counts().drained, 1);
+    }
+
+    #[tokio::test]
+    async fn the_last_of_its_data_takes_the_request_with_it() {
+        let drain = Drain::new();
+        let request = InFlight::new(&admit(&drain));
+        let mut body = TrackedBody::new(Full::new(Bytes::from("hello")), request, true);
+        let mut chunk = body.frame().await.expect("a frame").expect("data");
+        chunk.data_mut().expect("data").advance(2);
+        drain.begin();
+        // Dropped with three bytes unwritten, and so it is lost. The body has no more to say about it.
+        drop(chunk);
+        assert_eq!(drain.in_flight(), 0);
+        assert_eq!(drain.counts().drained, 0);
+        drop(body);
     }
 
     #[test]

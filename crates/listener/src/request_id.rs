@@ -136,13 +136,15 @@ impl RequestIdLayer {
     }
 
     fn id_of(&self, headers: &HeaderMap) -> RequestId {
-        let mut values = headers.get_all(&self.name).iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) if self.accept && is_acceptable(value.as_bytes()) => {
-                RequestId(value.clone())
+        if self.accept {
+            let mut values = headers.get_all(&self.name).iter();
+            if let (Some(value), None) = (values.next(), values.next()) {
+                if is_acceptable(value.as_bytes()) {
+                    return RequestId(value.clone());
+                }
             }
-            _ => RequestId::generate(),
         }
+        RequestId::generate()
     }
 }
 

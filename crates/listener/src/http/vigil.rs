@@ -484,6 +484,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_polls_last_is_the_one_that_is_woken() {
+        let (activity, bounds) = (Activity::default(), bounds());
+        let mut watch = std::pin::pin!(Watch::new(&bounds));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(watch.as_mut().poll(&mut cx, &activity).is_pending());
+        // With the waker of a moment ago, this would wait for ever.
+        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
+        assert_eq!(ring.await, Verdict::Close(Why::SlowHead));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_early_alarm_is_set_again() {
         let activity = Activity::default();
         let start = Instant::now();

@@ -76,10 +76,9 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
 }
 
 fn weighted(element: &str) -> Option<(Parts<'_>, u16)> {
-    let parts = parts(element)?;
-    let mut parameters = parts.parameters;
-    let weight = match parameters.find(|(name, _)| name.eq_ignore_ascii_case("q")) {
-        Some((_, value)) => thousandths(&value.text())?,
+    let mut parts = parts(element)?;
+    let weight = match parts.parameters.take_weight() {
+        Some(value) => thousandths(&value.text())?,
         None => 1000,
     };
     Some((parts, weight))

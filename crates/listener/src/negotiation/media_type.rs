@@ -16,24 +16,23 @@ pub(crate) fn is_token(text: &str) -> bool {
 }
 
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
+    // A table, because it is asked of every byte of every `Accept`.
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 128 {
+            table[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let others = b"!#$%&'*+-.^_`|~";
+        let mut at = 0;
+        while at < others.len() {
+            table[others[at] as usize] = true;
+            at += 1;
+        }
+        table
+    };
+    TOKEN[byte as usize]
 }
 
 /// Where the quoted string that `text` begins with ends, behind its closing quote (RFC 9110 section 5.6.4).
@@ -97,7 +96,7 @@ impl<'a> Value<'a> {
 
 /// One `name=value`, and what follows it.
 pub(crate) fn parameter(text: &str) -> Option<((&str, Value<'_>), &str)> {
-    let equals = text.find('=')?;
+    let equals = find(text, b'=')?;
     let (name, value) = (&text[..equals], &text[equals + 1..]);
     if !is_token(name) {
         return None;
@@ -130,6 +129,19 @@ impl<'a> Parameters<'a> {
         (count <= MAX_PARAMETERS && trim(rest.0).is_empty()).then_some(all)
     }
 
+    /// Takes the weight off, and what follows it, which belonged to `Accept` and not to the type (RFC 7231 section 5.3.2).
+    pub(crate) fn take_weight(&mut self) -> Option<Value<'a>> {
+        let mut rest = *self;
+        loop {
+            let before = rest.0.len();
+            let (name, value) = rest.next()?;
+            if name.eq_ignore_ascii_case("q") {
+                self.0 = &self.0[..self.0.len() - before];
+                return Some(value);
+            }
+        }
+    }
+
     /// The value of the one parameter of that name.
     pub(crate) fn only(self, wanted: &str) -> Result<Option<Value<'a>>, Twice> {
         let mut values = self.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
@@ -145,8 +157,8 @@ impl<'a> Iterator for Parameters<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let rest = trim(self.0).strip_prefix(';')?;
-            self.0 = trim(rest);
+            let rest = trim_start(self.0).strip_prefix(';')?;
+            self.0 = trim_start(rest);
             // Empty ones are allowed: `text/html;;charset=utf-8`.
             if self.0.is_empty() || self.0.starts_with(';') {
                 continue;
@@ -158,8 +170,24 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
+// By bytes, as everything here: to search for a character takes longer.
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trim_start(text: &str) -> &str {
+    let start = text.bytes().position(|byte| !is_space(byte));
+    &text[start.unwrap_or(text.len())..]
+}
+
 fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let text = trim_start(text);
+    let last = text.bytes().rposition(|byte| !is_space(byte));
+    &text[..last.map_or(0, |at| at + 1)]
+}
+
+fn find(text: &str, wanted: u8) -> Option<usize> {
+    text.bytes().position(|byte| byte == wanted)
 }
 
 /// The parts of a media type or range, as they were written.
@@ -176,11 +204,12 @@ pub(crate) fn parts(text: &str) -> Option<Parts<'_>> {
     if text.len() > MAX_LEN {
         return None;
     }
-    let (essence, parameters) = match text.find(';') {
+    let (essence, parameters) = match find(text, b';') {
         Some(at) => (trim(&text[..at]), &text[at..]),
         None => (text, ""),
     };
-    let (main, sub) = essence.split_once('/')?;
+    let slash = find(essence, b'/')?;
+    let (main, sub) = (&essence[..slash], &essence[slash + 1..]);
     if !is_token(main) || !is_token(sub) || (main == "*" && sub != "*") {
         return None;
     }
@@ -214,10 +243,6 @@ impl Parts<'_> {
         };
         let mut parameters = 0;
         for (name, value) in self.parameters {
-            if name.eq_ignore_ascii_case("q") {
-                // The weight, and what follows it belonged to `Accept` and not to the type (RFC 7231 section 5.3.2).
-                break;
-            }
             if !other.has_parameter(name, value) {
                 return None;
             }
@@ -476,6 +501,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_weight_is_taken_off_with_what_follows_it() {
+        for (text, weight, left) in [
+            ("text/html", None, 0),
+            ("text/html;level=1", None, 1),
+            ("text/html;q=0.5", Some("0.5"), 0),
+            ("text/html ; level=1 ; Q=0.5 ; a=b", Some("0.5"), 1),
+            ("text/html;level=\"q=1\";q=\"0.5\";a=b", Some("0.5"), 1),
+            ("text/html;;level=1;;q=1;;", Some("1"), 1),
+        ] {
+            let mut parts = parts(text).expect("a type");
+            let taken = parts.parameters.take_weight().map(Value::text);
+            assert_eq!(taken.as_deref(), weight, "{text}");
+            assert_eq!(parts.parameters.count(), left, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_quoted_value_comes_back(value in "\\PC{0,20}", other in "[a-z=; ]{0,10}") {
@@ -483,6 +525,14 @@ mod tests {
             let text = format!("text/plain; other=\"{other}\"; charset=\"{quoted}\"; x=y");
             let media_type: MediaType = text.parse().expect("a media type");
             prop_assert_eq!(media_type.parameter("charset"), Some(value));
+        }
+
+        #[test]
+        fn a_weight_is_taken_off_anything(text in "[a-z;=\"\\\\ \té]{0,30}") {
+            let mut parameters = Parameters(&text);
+            let before = parameters.count();
+            parameters.take_weight();
+            prop_assert!(parameters.count() <= before);
         }
 
         #[test]
