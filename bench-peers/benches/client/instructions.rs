@@ -21,9 +21,9 @@ use crate::{
 
 /// What is asked, by how many at once, and how often.
 const LOADS: [(Load, usize, u64); 3] = [
-    (Load::Small, 50, 1_000),
-    (Load::Download, 4, 40),
-    (Load::Upload, 4, 40),
+    (Load::Small, 50, 2_000),
+    (Load::Download, 4, 100),
+    (Load::Upload, 4, 100),
 ];
 
 pub(crate) fn table() -> Result<(), BoxError> {

@@ -1,7 +1,7 @@
 //! What is asked, and by how many at once.
 
 use std::{
-    fmt,
+    fmt, fs, io,
     str::FromStr,
     sync::{
         Arc,
@@ -80,19 +80,35 @@ impl Asked {
     }
 }
 
-/// Sends so many requests by `in_flight` tasks that each wait for one before they send the next. Answers the time of all.
+/// What requests took: time, and what this thread ran meanwhile, as Linux accounts for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Took {
+    pub(crate) time: Duration,
+    pub(crate) processor: Duration,
+}
+
+fn processor() -> io::Result<Duration> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let ran = text.split_whitespace().next().unwrap_or_default();
+    ran.parse()
+        .map(Duration::from_nanos)
+        .map_err(io::Error::other)
+}
+
+/// Sends so many requests by `in_flight` tasks that each wait for one before they send the next.
 pub(crate) async fn run(
     client: &impl Client,
     asked: &Asked,
     in_flight: usize,
     requests: usize,
-) -> Result<Duration, BoxError> {
+) -> Result<Took, BoxError> {
     let left = Arc::new(AtomicUsize::new(requests));
     let expected = if asked.load == Load::Download {
         LARGE
     } else {
         2
     };
+    let ran = processor()?;
     let started = Instant::now();
     try_join_all((0..in_flight).map(|worker| {
         let left = Arc::clone(&left);
@@ -105,7 +121,10 @@ pub(crate) async fn run(
         }
     }))
     .await?;
-    Ok(started.elapsed())
+    Ok(Took {
+        time: started.elapsed(),
+        processor: processor()?.saturating_sub(ran),
+    })
 }
 
 fn take_one(left: &AtomicUsize) -> bool {

@@ -1,7 +1,8 @@
 //! Requests over loopback, by raw hyper connections, by hyper-util's client, by reqwest, and by ours: the transport, and the full client.
 //!
-//! - `cargo bench --bench client` compares times. The contenders take turns within every round, so that a machine whose speed drifts is
-//!   as unfair to one as to the others, and what counts are the medians of the ratios within a round.
+//! - `cargo bench --bench client` compares times: by the clock, and what the client's thread ran. The contenders take turns within every
+//!   round, so that a machine whose speed drifts is as unfair to one as to the others, and what counts are the medians of the ratios
+//!   within a round.
 //! - `cargo bench --bench client instructions` runs each contender under callgrind, against a server in a process of its own, with so
 //!   many requests and with twice as many: the difference is what the requests cost. Neither load nor luck changes that.
 //! - `cargo bench --bench client origins` tells how much memory 10,000 origins take with one idle connection each.

@@ -163,27 +163,28 @@ impl DefaultsLayer {
     /// Sets the options that each request has by default, in place of all that were set before. Of a type that a request has itself, its own
     /// counts.
     ///
-    /// A request pays for copying them, so what a layer of the stack or the transport can be told is better told there.
+    /// They are for what stands below: [`send`](crate::RequestBuilder::send) and the layers above have looked already. A request pays for
+    /// copying them, so what a layer or the transport can be told when it is made is better told there.
     ///
     /// ```
-    /// use bartizan_client::{CallOptions, CallTimeout, DefaultsLayer, RequestExt};
+    /// use bartizan_client::{CallOptions, DefaultsLayer, RequestExt, connect::ConnectOptions};
     /// use bartizan_core::{Body, BoxError};
     /// use http::{Request, Response};
-    /// use std::time::Duration;
     /// use tower::{ServiceBuilder, service_fn};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let echo = service_fn(|request: Request<Body>| async move {
-    ///     Ok::<_, BoxError>(Response::new(request.extensions().get().copied()))
+    ///     Ok::<_, BoxError>(Response::new(request.extensions().get().cloned()))
     /// });
-    /// let options = CallOptions::new().with(CallTimeout(Duration::from_secs(5)));
-    /// let client = ServiceBuilder::new().layer(DefaultsLayer::empty().options(options)).service(echo);
+    /// let of = |tenant: &str| ConnectOptions::new().isolation(tenant);
+    /// let defaults = DefaultsLayer::empty().options(CallOptions::new().with(of("everybody")));
+    /// let client = ServiceBuilder::new().layer(defaults).service(echo);
     ///
-    /// let usual: Option<CallTimeout> = client.get("/").send().await?.into_body();
-    /// assert_eq!(usual, Some(CallTimeout(Duration::from_secs(5))));
-    /// let own = client.get("/").extension(CallTimeout(Duration::MAX)).send().await?.into_body();
-    /// assert_eq!(own, Some(CallTimeout(Duration::MAX)));
+    /// let usual: Option<ConnectOptions> = client.get("/").send().await?.into_body();
+    /// assert_eq!(usual, Some(of("everybody")));
+    /// let own = client.get("/").connect_options(of("ann")).send().await?.into_body();
+    /// assert_eq!(own, Some(of("ann")));
     /// # Ok(())
     /// # }
     /// ```

@@ -194,7 +194,8 @@ impl Drain {
             }
             later
         });
-        if advanced {
+        // Before that, nothing is asked of connections.
+        if advanced && to >= Phase::Draining {
             for activity in state.connections.values() {
                 activity.ask(to);
             }

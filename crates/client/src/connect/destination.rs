@@ -443,6 +443,7 @@ mod tests {
             ("http://h", "h", 80),
             ("https://h/", "h", 443),
             ("http://h:81", "h", 81),
+            ("https://h:/", "h", 443),
             ("http://127.0.0.1:5000/a:b@c", "127.0.0.1", 5000),
             ("http://[::1]", "[::1]", 80),
             ("http://[2001:db8::1]:81/", "[2001:db8::1]", 81),
@@ -460,7 +461,7 @@ mod tests {
             "ftp://h/",
             "http://h:0/",
             "http://h:65536/",
-            "http://h:/",
+            "http://h:+80/",
         ] {
             assert!(Destination::of(&uri(nowhere)).is_none(), "{nowhere}");
         }

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -36,7 +36,7 @@ pub struct ResponseBody {
     read_timeout: Option<Duration>,
     /// Made for the first frame that has to be waited for: most bodies come with their heads.
     timer: Option<Pin<Box<Sleep>>>,
-    is_waiting: bool,
+    waiting_since: Option<Instant>,
 }
 
 impl ResponseBody {
@@ -52,7 +52,7 @@ impl ResponseBody {
             upload,
             read_timeout,
             timer: None,
-            is_waiting: false,
+            waiting_since: None,
         };
         body.end_if_over();
         body
@@ -66,7 +66,7 @@ impl ResponseBody {
             upload: None,
             read_timeout: None,
             timer: None,
-            is_waiting: false,
+            waiting_since: None,
         }
     }
 
@@ -107,18 +107,18 @@ impl ResponseBody {
         let Some(timeout) = self.read_timeout else {
             return Poll::Pending;
         };
-        let timer = match (&mut self.timer, self.is_waiting) {
-            (Some(timer), true) => timer,
-            (Some(timer), false) => {
-                if let Some(deadline) = Instant::now().checked_add(timeout) {
-                    timer.as_mut().reset(deadline);
-                }
-                timer
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            // It was set for an earlier wait, perhaps: to set it for each costs more than to look at the clock when it is up.
+            match since.checked_add(timeout) {
+                Some(deadline) if deadline > Instant::now() => timer.as_mut().reset(deadline),
+                _ => return Poll::Ready(timeout),
             }
-            (none, _) => none.insert(Box::pin(tokio::time::sleep(timeout))),
-        };
-        self.is_waiting = true;
-        timer.as_mut().poll(cx).map(|()| timeout)
+        }
     }
 }
 
@@ -201,7 +201,7 @@ impl Body for ResponseBody {
         };
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.is_waiting = false;
+                this.waiting_since = None;
                 this.end_if_over();
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     connection::Conn,
-    core::{ConnId, Grant, Speaks, WaiterId},
+    core::{Grant, Speaks, WaiterId},
     inner::{Failure, Inner},
 };
 
@@ -18,7 +18,6 @@ pub(super) struct Lease {
     inner: Arc<Inner>,
     /// Until it is given back.
     conn: Option<Arc<Conn>>,
-    id: ConnId,
     /// How many requests the connection was given before.
     pub(super) carried: u64,
     /// Whether the connection takes another request if this is dropped now.
@@ -31,7 +30,6 @@ impl Lease {
         Self {
             inner: inner.clone(),
             conn: Some(grant.conn),
-            id: grant.id,
             carried: grant.carried,
             reuse: true,
         }
@@ -65,7 +63,7 @@ impl Lease {
     /// The connection speaks something else now. It counts until its socket is gone.
     pub(super) fn upgraded(mut self) {
         if let Some(conn) = self.conn.take() {
-            self.inner.upgraded(self.id);
+            self.inner.upgraded(conn.control.id);
             drop(conn);
         }
     }
@@ -78,7 +76,8 @@ impl Drop for Lease {
                 .control
                 .is_poisoned
                 .load(std::sync::atomic::Ordering::Relaxed);
-            self.inner.release(self.id, self.reuse && !is_poisoned);
+            self.inner
+                .release(conn.control.id, self.reuse && !is_poisoned);
         }
     }
 }

@@ -60,6 +60,7 @@ impl SendBody {
 
     /// Has the time noted when the last of it is sent.
     pub(super) fn watch(&mut self) {
+        // An empty one is sent at some time, too.
         let outgoing = self.0.get_or_insert_with(|| {
             Box::new(Outgoing {
                 body: Body::empty(),

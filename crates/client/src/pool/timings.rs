@@ -15,27 +15,28 @@ use crate::error::Phase;
 
 /// Asks for the [`Timings`] of a request: one of its extensions, or a [default](crate::DefaultsLayer::options) of all requests.
 ///
-/// Who does not ask pays nothing: no clock is read and nothing is kept.
+/// A request that does not ask pays nothing: no clock is read for it, and nothing is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecordTimings;
 
 /// How long each part of an exchange took, from the call of the pool to the head of the response. In the extensions of the responses to
 /// requests that [ask for it](RecordTimings).
 ///
-/// | part | begins | ends | curl's `-w` | reqwest |
-/// |---|---|---|---|---|
-/// | [`queue`](Self::queue) | with the call | with a connection | `time_queue`, and the three below | – |
-/// | [`resolve`](Self::resolve) | as the resolver is asked | with the first address | `time_namelookup` | – |
-/// | [`connect`](Self::connect) | with the first address | as TCP is connected | `time_connect` | – |
-/// | [`proxy`](Self::proxy) | as the proxy is connected | with its tunnel | in `time_appconnect` | – |
-/// | [`tls`](Self::tls) | as the peer is connected | with the end of the handshake | `time_appconnect` | – |
-/// | [`sending`](Self::sending) | with a connection | as the last of the request is handed to it | from `time_pretransfer` to `time_posttransfer` | – |
-/// | [`waiting`](Self::waiting) | with the end of that | with the head of the response | to `time_starttransfer` | – |
-/// | [`total`](Self::total) | with the call | with the head of the response | `time_starttransfer` | – |
+/// | part | begins | ends | curl's `-w` |
+/// |---|---|---|---|
+/// | [`queue`](Self::queue) | with the call | with a connection | `time_queue`, and the four below |
+/// | [`resolve`](Self::resolve) | as the resolver is asked | with the first address | `time_namelookup` |
+/// | [`connect`](Self::connect) | with the first address | as TCP is connected | `time_connect` |
+/// | [`proxy`](Self::proxy) | as the proxy is connected | with its tunnel | in `time_appconnect` |
+/// | [`tls`](Self::tls) | as the origin is connected | with the end of the handshake | `time_appconnect` |
+/// | [`sending`](Self::sending) | with a connection | as the last of the request is handed to it | from `time_pretransfer` to `time_posttransfer` |
+/// | [`waiting`](Self::waiting) | with the end of that | with the head of the response | to `time_starttransfer` |
+/// | [`total`](Self::total) | with the call | with the head of the response | `time_starttransfer` |
 ///
 /// `queue`, `sending` and `waiting` follow on each other, and their sum is the total. The four between are parts of making a
 /// connection, which the queue waits for: what the queue has beyond them is waiting for another request to be done with its
-/// connection. curl's figures count from the beginning of the call each, and these are the lengths of their parts.
+/// connection. curl's figures count from the beginning of the call each, and these are the lengths of the parts. reqwest tells none of
+/// them.
 ///
 /// An exchange is one of the pool's: with redirects or retries above it, each response has the timings of its own. What the whole call
 /// took is [`ResponseExt::times`](crate::ResponseExt::times).
@@ -74,7 +75,8 @@ pub struct Timings {
 
 impl Timings {
     /// From the call until there was a connection, whether one came free or was made. A request that was sent again, because its first
-    /// connection was [stale](crate::pool#stale-connections), waited until it had the second.
+    /// connection was [stale](crate::pool#stale-connections), waited until it had the second. That of an
+    /// [origin's service](crate::pool::OriginService) had its connection before the call.
     pub const fn queue(&self) -> Duration {
         self.queue
     }

@@ -135,7 +135,7 @@ pub trait RequestExt: Sized {
     /// which describe the connection that it came by. So an upgrade is not forwarded.
     ///
     /// `Max-Forwards` of `TRACE` and `OPTIONS` is made one less (RFC 9110 section 7.6.2). Where it is 0, the gateway is who has to
-    /// answer, and the request is [a mistake](Error::is_builder). Nothing is added: [`via`](RequestBuilder::via) says that the
+    /// answer, and the request is [a mistake](crate::Error::is_builder). Nothing is added: [`via`](RequestBuilder::via) says that the
     /// gateway was there, and a [`ForwardedLayer`](crate::ForwardedLayer) for whom. For what comes back there is
     /// [`ResponseExt::end_to_end`](crate::ResponseExt::end_to_end).
     ///

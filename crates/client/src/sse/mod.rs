@@ -71,6 +71,7 @@
 //! # }
 //! ```
 
+mod backoff;
 mod event;
 pub(crate) mod parser;
 mod source;

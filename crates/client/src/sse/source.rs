@@ -16,7 +16,10 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use super::{Event, EventStream, MAX_EVENT};
+use super::{
+    Event, EventStream, MAX_EVENT,
+    backoff::{LONGEST_RETRY, wait},
+};
 use crate::{
     CallTimeout, Error, HeadersExt, RequestBuilder, ResponseExt,
     call_timeout::{Deadline, poll_deadline},
@@ -24,12 +27,6 @@ use crate::{
     response::now,
 };
 
-/// What a server may ask to be waited at most, so that it cannot ask for ever.
-const LONGEST_RETRY: Duration = Duration::from_secs(60 * 60);
-/// What it is at least after a failure: a server that asks for no wait, and is gone then, is not asked in a loop.
-const SHORTEST_BACKOFF: Duration = Duration::from_millis(500);
-/// What failures in a row may make of it.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// How long an attempt may take until the head, unless the request says: as a [`CallTimeoutLayer`](crate::CallTimeoutLayer) would have it.
 const PATIENCE: CallTimeout = CallTimeout(Duration::from_secs(30));
 
@@ -225,7 +222,6 @@ where
                 // ## Beginning => Preparing
                 StateProj::Beginning => {
                     *this.deadline = Deadline::new(this.settings.patience);
-                    this.timer.set(None);
                     let service = this.service.clone();
                     this.state.set(State::Preparing { service });
                     continue;
@@ -260,6 +256,8 @@ where
                     Poll::Ready(Ok(response)) => match open(response, this.request, this.last_id) {
                         Ok(events) => {
                             *this.failures = 0;
+                            // It would wake whoever waits for an event.
+                            this.timer.set(None);
                             let mut events = events.max_event_size(this.settings.max_event_size);
                             if this.settings.with_comments {
                                 events = events.with_comments();
@@ -312,6 +310,7 @@ where
                 }
                 StateProj::Done => return Poll::Ready(None),
             };
+            this.timer.set(None);
             *this.failures = this.failures.saturating_add(1);
             let attempts = this.settings.max_attempts;
             let was_last = attempts.is_some_and(|attempts| *this.failures >= attempts);
@@ -403,21 +402,6 @@ fn jitter(settings: &Settings) -> f64 {
     settings.jitter * fastrand::f64()
 }
 
-/// How long to wait after as many failures in a row, and what the server has asked for, with a share of that added.
-fn wait(retry: Duration, failures: u32, not_before: Duration, added: f64) -> Duration {
-    let wait = match failures.checked_sub(1) {
-        None => retry,
-        Some(before) => {
-            let first = retry.max(SHORTEST_BACKOFF);
-            let backoff = first.saturating_mul(2_u32.saturating_pow(before));
-            // What the stream has asked for is never made less.
-            backoff.min(LONGEST_BACKOFF.max(retry))
-        }
-    };
-    let wait = wait.max(not_before);
-    wait + wait.mul_f64(added)
-}
-
 impl<S, F, B> fmt::Debug for EventSource<S, F, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventSource")
@@ -425,32 +409,5 @@ impl<S, F, B> fmt::Debug for EventSource<S, F, B> {
             .field("last_id", &self.last_id)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_grow_with_failures_and_never_below_what_was_asked() {
-        let none = Duration::ZERO;
-        let seconds =
-            |retry, failures| wait(Duration::from_secs(retry), failures, none, 0.0).as_secs();
-        assert_eq!(
-            [0, 1, 2, 3, 4, 5, 6, 99].map(|n| seconds(3, n)),
-            [3, 3, 6, 12, 24, 48, 60, 60]
-        );
-        assert_eq!([0, 1, 99].map(|n| seconds(600, n)), [600, 600, 600]);
-        assert_eq!(seconds(0, 0), 0);
-        assert_eq!(wait(none, 1, none, 0.0), SHORTEST_BACKOFF);
-        assert_eq!(seconds(0, 99), 60);
-        let longest = wait(LONGEST_RETRY, u32::MAX, none, 0.25);
-        assert_eq!(longest, LONGEST_RETRY * 5 / 4);
-        let asked = Duration::from_secs(20);
-        assert_eq!(
-            [1, 3, 4].map(|n| wait(Duration::from_secs(3), n, asked, 0.0).as_secs()),
-            [20, 20, 24]
-        );
     }
 }
