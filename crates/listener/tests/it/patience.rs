@@ -20,7 +20,7 @@ use tokio::{
 use tower::service_fn;
 
 use crate::{
-    contenders::{Answers, Repeat, serve_by_hyper},
+    contenders::{repeat, serve_by_hyper},
     readme,
     support::HOUR,
     wire::{self, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, WINDOW},
@@ -92,8 +92,7 @@ async fn outcomes(client: impl AsyncFn(DuplexStream) -> String) -> [String; 2] {
     let (held, gone) = oneshot::channel();
     let held = Some(held);
     let listener = Listener::from_accept(One { memory, held });
-    let service = service_fn(|request| Repeat.answer(request));
-    let serving = tokio::spawn(listener.serve(service));
+    let serving = tokio::spawn(listener.serve(service_fn(repeat)));
     let io = connector.connect().await.expect("it listens");
     let ours = outcome(client(io), gone).await;
     serving.abort();
@@ -104,7 +103,7 @@ async fn outcomes(client: impl AsyncFn(DuplexStream) -> String) -> [String; 2] {
         io: server,
         _held: Some(held),
     };
-    let serving = tokio::spawn(serve_by_hyper(server, Repeat));
+    let serving = tokio::spawn(serve_by_hyper(server));
     let hypers = outcome(client(io), gone).await;
     serving.abort();
     [ours, hypers]

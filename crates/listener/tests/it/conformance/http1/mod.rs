@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Found, Verdict, judge};
 use crate::{
-    contenders::{Contenders, Repeat},
+    contenders::Contenders,
     readme,
     support::{raw, within},
 };
@@ -91,7 +91,7 @@ const WRONG: &[&str] = &[];
 
 #[tokio::test]
 async fn each_case_is_reacted_to_as_allowed() {
-    let contenders = Contenders::start(Repeat).await;
+    let contenders = Contenders::start().await;
     let mut found = Vec::new();
     for case in [
         request_line::cases(),

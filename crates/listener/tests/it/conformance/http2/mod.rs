@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::{Found, Verdict, judge};
 use crate::{
-    contenders::{Contenders, Repeat},
+    contenders::Contenders,
     readme,
     support::within,
     wire::{
@@ -247,7 +247,7 @@ const OTHER_CODE: &[&str] = &[
 
 #[tokio::test]
 async fn each_case_is_reacted_to_as_allowed() {
-    let contenders = Contenders::start(Repeat).await;
+    let contenders = Contenders::start().await;
     let mut found = Vec::new();
     for case in [
         framing::cases(),
