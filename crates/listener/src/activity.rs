@@ -75,7 +75,10 @@ impl Activity {
     pub(crate) fn ask(&self, phase: Phase) {
         self.draining.store(phase >= Phase::Draining, SeqCst);
         self.cut.store(phase >= Phase::Cut, SeqCst);
-        self.changed.notify_one();
+        // For nothing before the drain: a serving connection looks at what woke it only when it drains, and would keep the wake-up.
+        if self.is_draining() {
+            self.changed.notify_one();
+        }
         if self.is_cut() {
             let users = mem::take(&mut *lock(&self.users));
             for user in users.into_iter().flatten() {

@@ -36,9 +36,13 @@ pub use self::{
 /// Later than anybody waits for. Longer times would overflow the clock.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-pub(crate) fn read_frames(bytes: &[u8], piece: usize) {
+/// What the frames cost, how many there are of each kind, and whether the last head is incomplete: read in pieces of that size.
+pub(crate) fn read_frames(bytes: &[u8], piece: usize) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut frames = Frames::new(0);
+    let mut costs = Vec::new();
     for piece in bytes.chunks(piece) {
-        frames.read(piece, |_| {});
+        frames.read(piece, |cost| costs.push(cost));
     }
+    let last = frames.last_stream();
+    (costs, frames.counts(), frames.is_in_head(), last)
 }
