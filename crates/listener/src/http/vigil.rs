@@ -2,13 +2,17 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    future::Future,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 
 use super::{FOREVER, MinRate, rate::Allowance};
 use crate::activity::Activity;
@@ -217,8 +221,8 @@ impl Next {
 
 /// The waker of the last poll.
 ///
-/// What was pending then wakes the same task now: as long as nothing says that it is ready, it need not be polled again. That is a lock
-/// for each of them, for every request.
+/// Whoever was given it still has it, and wakes the same task: it need not be given again, which would be a lock for each of them, for
+/// every request. That is only for those who keep it until they are ready.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(Option<Waker>);
 
@@ -247,7 +251,8 @@ pin_project! {
         // When it rings, if it is set.
         at: Option<Instant>,
         seen: Seen,
-        has_looked: bool,
+        // What was looked at last is waited for. Not so after a verdict, which leaves other alarms unset.
+        waits: bool,
     }
 }
 
@@ -260,7 +265,7 @@ impl<'a> Watch<'a> {
             alarm: sleep_until(now + FOREVER),
             at: None,
             seen: Seen::default(),
-            has_looked: false,
+            waits: false,
         }
     }
 
@@ -276,31 +281,40 @@ impl<'a> Watch<'a> {
         let mut rang = this.at.is_some()
             && match is_set {
                 true => this.alarm.is_elapsed(),
-                false => this.alarm.as_mut().poll(cx).is_ready(),
+                false => has_rung(this.alarm.as_mut(), cx),
             };
-        if *this.has_looked && !rang && !this.vigil.is_news(this.bounds, &sight) {
+        if *this.waits && !rang && !this.vigil.is_news(this.bounds, &sight) {
             return Poll::Pending;
         }
-        *this.has_looked = true;
+        *this.waits = true;
         loop {
             if rang {
                 *this.at = None;
             }
             let next = match this.vigil.look(this.bounds, Instant::now(), &sight) {
                 Verdict::Wait(next) => next,
-                verdict => return Poll::Ready(verdict),
+                verdict => {
+                    *this.waits = false;
+                    return Poll::Ready(verdict);
+                }
             };
             let Some(next) = next.filter(|next| this.at.is_none_or(|at| *next < at)) else {
                 return Poll::Pending;
             };
             this.alarm.as_mut().reset(next);
             *this.at = Some(next);
-            rang = this.alarm.as_mut().poll(cx).is_ready();
+            rang = has_rung(this.alarm.as_mut(), cx);
             if !rang {
                 return Poll::Pending;
             }
         }
     }
+}
+
+/// If not, it wakes the task when it does: also a task that has used up what it may do in one turn, which tokio would otherwise only ask
+/// to come again, with the alarm unset.
+fn has_rung(alarm: Pin<&mut Sleep>, cx: &mut Context<'_>) -> bool {
+    pin!(unconstrained(alarm)).poll(cx).is_ready()
 }
 
 #[cfg(test)]
@@ -512,5 +526,49 @@ mod tests {
         let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
         assert_eq!(ring.await, Verdict::Retire(Why::Idle));
         assert_eq!(start.elapsed(), 10 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_for_who_had_spent_its_budget_when_the_alarm_was_set() {
+        let (activity, bounds) = (Activity::default(), bounds());
+        let start = Instant::now();
+        let mut watch = std::pin::pin!(Watch::new(&bounds));
+        let ring = std::future::poll_fn(|cx| {
+            while tokio::task::coop::has_budget_remaining() {
+                let mut consuming = std::pin::pin!(tokio::task::coop::consume_budget());
+                let _ = consuming.as_mut().poll(cx);
+            }
+            watch.as_mut().poll(cx, &activity)
+        });
+        let ring = tokio::time::timeout(60 * SECOND, ring).await;
+        assert_eq!(ring, Ok(Verdict::Close(Why::SlowHead)));
+        assert_eq!(start.elapsed(), 3 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_too_old_has_to_keep_up_all_the_same() {
+        let activity = Activity::default();
+        let bounds = Bounds {
+            age: Some(2 * SECOND),
+            reading: Some(MinRate::try_new(100, 5 * SECOND).expect("valid")),
+            ..Bounds::default()
+        };
+        activity.request_began();
+        activity.owe();
+        let start = Instant::now();
+        let mut watch = std::pin::pin!(Watch::new(&bounds));
+        let mut rings = Vec::new();
+        for _ in 0..2 {
+            let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
+            let ring = tokio::time::timeout(60 * SECOND, ring).await;
+            rings.push((ring, start.elapsed().as_secs()));
+        }
+        assert_eq!(
+            rings,
+            [
+                (Ok(Verdict::Retire(Why::Age)), 2),
+                (Ok(Verdict::Close(Why::SlowReader)), 5)
+            ]
+        );
     }
 }
