@@ -89,7 +89,7 @@ where
                 tunnel.complete_unless_cut();
             }
         }
-        // ## (Dismissed | TooSlow) => Closed
+        // ## (Dismissed | Closed) => Closed
         (End::Dismissed, _) => {}
         (End::Closed(why), _) => say(info, why),
     }

@@ -1,21 +1,10 @@
-//! How long a connection may do what it does: a pure decision, and the timer round it.
+//! How long a connection may do what it does: a pure decision.
 
-use std::{
-    fmt,
-    future::Future,
-    pin::{Pin, pin},
-    task::{Context, Poll, Waker},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
-use pin_project_lite::pin_project;
-use tokio::{
-    task::unconstrained,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::Instant;
 
-use super::{FOREVER, MinRate, rate::Allowance};
-use crate::activity::Activity;
+use super::{MinRate, rate::Allowance};
 
 /// What a connection has to keep to. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -88,7 +77,7 @@ enum Phase {
 
 /// The state: in which phase the connection is, and since when.
 #[derive(Debug)]
-struct Vigil {
+pub(super) struct Vigil {
     born: Instant,
     phase: Phase,
     since: Instant,
@@ -107,7 +96,7 @@ struct Reading {
 }
 
 impl Vigil {
-    const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
             born: now,
             phase: Phase::Head,
@@ -120,7 +109,7 @@ impl Vigil {
     }
 
     /// Whether there is something to look at before the time is over. Cheap: it is asked whenever the connection is polled.
-    fn is_news(&self, bounds: &Bounds, sight: &Sight) -> bool {
+    pub(super) fn is_news(&self, bounds: &Bounds, sight: &Sight) -> bool {
         sight.begun != self.begun
             || self.phase_of(sight) != self.phase
             || (sight.owed && bounds.reading.is_some()) != self.reading.is_some()
@@ -141,7 +130,7 @@ impl Vigil {
         if in_head { Phase::Head } else { Phase::Idle }
     }
 
-    fn look(&mut self, bounds: &Bounds, now: Instant, sight: &Sight) -> Verdict {
+    pub(super) fn look(&mut self, bounds: &Bounds, now: Instant, sight: &Sight) -> Verdict {
         let phase = self.phase_of(sight);
         if phase != self.phase || sight.begun != self.begun {
             if phase != Phase::Head {
@@ -217,104 +206,6 @@ impl Next {
         self.at = Some(self.at.map_or(end, |at| at.min(end)));
         end <= self.now
     }
-}
-
-/// The waker of the last poll.
-///
-/// Whoever was given it still has it, and wakes the same task: it need not be given again, which would be a lock for each of them, for
-/// every request. That is only for those who keep it until they are ready.
-#[derive(Debug, Default)]
-pub(crate) struct Seen(Option<Waker>);
-
-impl Seen {
-    /// Whether it is the same. From now on it is.
-    #[inline]
-    pub(crate) fn is_same(&mut self, cx: &Context<'_>) -> bool {
-        let is_same = matches!(&self.0, Some(waker) if waker.will_wake(cx.waker()));
-        if !is_same {
-            self.0 = Some(cx.waker().clone());
-        }
-        is_same
-    }
-}
-
-pin_project! {
-    /// Asks for a verdict when something has happened, and when it is time.
-    ///
-    /// An early alarm is left standing where a later one would do: a busy connection sets its timer once in a while, and not for
-    /// every request.
-    pub(crate) struct Watch<'a> {
-        bounds: &'a Bounds,
-        vigil: Vigil,
-        #[pin]
-        alarm: Sleep,
-        // When it rings, if it is set.
-        at: Option<Instant>,
-        seen: Seen,
-        // What was looked at last is waited for. Not so after a verdict, which leaves other alarms unset.
-        waits: bool,
-    }
-}
-
-impl<'a> Watch<'a> {
-    pub(crate) fn new(bounds: &'a Bounds) -> Self {
-        let now = Instant::now();
-        Self {
-            bounds,
-            vigil: Vigil::new(now),
-            alarm: sleep_until(now + FOREVER),
-            at: None,
-            seen: Seen::default(),
-            waits: false,
-        }
-    }
-
-    /// The next verdict but to wait. The task is woken for it.
-    pub(crate) fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        activity: &Activity,
-    ) -> Poll<Verdict> {
-        let mut this = self.project();
-        let sight = activity.sight();
-        let is_set = this.seen.is_same(cx);
-        let mut rang = this.at.is_some()
-            && match is_set {
-                true => this.alarm.is_elapsed(),
-                false => has_rung(this.alarm.as_mut(), cx),
-            };
-        if *this.waits && !rang && !this.vigil.is_news(this.bounds, &sight) {
-            return Poll::Pending;
-        }
-        *this.waits = true;
-        loop {
-            if rang {
-                *this.at = None;
-            }
-            let next = match this.vigil.look(this.bounds, Instant::now(), &sight) {
-                Verdict::Wait(next) => next,
-                verdict => {
-                    *this.waits = false;
-                    return Poll::Ready(verdict);
-                }
-            };
-            let Some(next) = next.filter(|next| this.at.is_none_or(|at| *next < at)) else {
-                return Poll::Pending;
-            };
-            this.alarm.as_mut().reset(next);
-            *this.at = Some(next);
-            rang = has_rung(this.alarm.as_mut(), cx);
-            if !rang {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-/// If not, it wakes the task when it does: also a task that has used up what it may do in one turn, which tokio would otherwise only ask
-/// to come again, with the alarm unset.
-fn has_rung(alarm: Pin<&mut Sleep>, cx: &mut Context<'_>) -> bool {
-    pin!(unconstrained(alarm)).poll(cx).is_ready()
 }
 
 #[cfg(test)]
@@ -484,91 +375,5 @@ mod tests {
         sight.owed = true;
         assert_eq!(clock.at(9, sight), Ok(Some(14)), "it has caught up");
         assert_eq!(clock.at(14, sight), Err(Verdict::Close(Why::SlowReader)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_watch_rings_in_time() {
-        let activity = Activity::default();
-        let start = Instant::now();
-        let bounds = bounds();
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
-        assert_eq!(ring.await, Verdict::Close(Why::SlowHead));
-        assert_eq!(start.elapsed(), 3 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_polls_last_is_the_one_that_is_woken() {
-        let (activity, bounds) = (Activity::default(), bounds());
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(watch.as_mut().poll(&mut cx, &activity).is_pending());
-        // With the waker of a moment ago, this would wait for ever.
-        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
-        assert_eq!(ring.await, Verdict::Close(Why::SlowHead));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_early_alarm_is_set_again() {
-        let activity = Activity::default();
-        let start = Instant::now();
-        let bounds = bounds();
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        std::future::poll_fn(|cx| {
-            assert!(watch.as_mut().poll(cx, &activity).is_pending());
-            activity.request_began();
-            assert!(watch.as_mut().poll(cx, &activity).is_pending());
-            activity.request_ended(true);
-            assert!(watch.as_mut().poll(cx, &activity).is_pending());
-            Poll::Ready(())
-        })
-        .await;
-        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
-        assert_eq!(ring.await, Verdict::Retire(Why::Idle));
-        assert_eq!(start.elapsed(), 10 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_rings_for_who_had_spent_its_budget_when_the_alarm_was_set() {
-        let (activity, bounds) = (Activity::default(), bounds());
-        let start = Instant::now();
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        let ring = std::future::poll_fn(|cx| {
-            while tokio::task::coop::has_budget_remaining() {
-                let mut consuming = std::pin::pin!(tokio::task::coop::consume_budget());
-                let _ = consuming.as_mut().poll(cx);
-            }
-            watch.as_mut().poll(cx, &activity)
-        });
-        let ring = tokio::time::timeout(60 * SECOND, ring).await;
-        assert_eq!(ring, Ok(Verdict::Close(Why::SlowHead)));
-        assert_eq!(start.elapsed(), 3 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_is_too_old_has_to_keep_up_all_the_same() {
-        let activity = Activity::default();
-        let bounds = Bounds {
-            age: Some(2 * SECOND),
-            reading: Some(MinRate::try_new(100, 5 * SECOND).expect("valid")),
-            ..Bounds::default()
-        };
-        activity.request_began();
-        activity.owe();
-        let start = Instant::now();
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        let mut rings = Vec::new();
-        for _ in 0..2 {
-            let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
-            let ring = tokio::time::timeout(60 * SECOND, ring).await;
-            rings.push((ring, start.elapsed().as_secs()));
-        }
-        assert_eq!(
-            rings,
-            [
-                (Ok(Verdict::Retire(Why::Age)), 2),
-                (Ok(Verdict::Close(Why::SlowReader)), 5)
-            ]
-        );
     }
 }
