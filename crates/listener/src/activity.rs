@@ -36,7 +36,7 @@ pub(crate) struct Activity {
     requests: AtomicUsize,
     /// Ever.
     begun: AtomicU64,
-    /// Of these, those that came to their own end.
+    /// Of these, those that came to their own end. Counted over HTTP/2 only, as the next two.
     finished: AtomicU64,
     /// Pieces of responses that wait to be written.
     owed: AtomicUsize,
@@ -75,7 +75,10 @@ impl Activity {
     pub(crate) fn ask(&self, phase: Phase) {
         self.draining.store(phase >= Phase::Draining, SeqCst);
         self.cut.store(phase >= Phase::Cut, SeqCst);
-        self.changed.notify_one();
+        // For nothing before the drain: a serving connection looks at what woke it only when it drains, and would keep the wake-up.
+        if self.is_draining() {
+            self.changed.notify_one();
+        }
         if self.is_cut() {
             let users = mem::take(&mut *lock(&self.users));
             for user in users.into_iter().flatten() {
@@ -118,7 +121,8 @@ impl Activity {
     }
 
     pub(crate) fn request_ended(&self, finished: bool) {
-        if finished {
+        // Over HTTP/1.1 nobody asks.
+        if finished && self.is_http2() {
             self.finished.fetch_add(1, Relaxed);
         }
         self.requests.fetch_sub(1, SeqCst);
@@ -137,17 +141,23 @@ impl Activity {
     /// A piece of a response is hyper's now.
     #[inline]
     pub(crate) fn owe(&self) {
-        self.owed.fetch_add(1, Relaxed);
+        if self.is_http2() {
+            self.owed.fetch_add(1, Relaxed);
+        }
     }
 
     #[inline]
     pub(crate) fn settle_piece(&self) {
-        self.owed.fetch_sub(1, Relaxed);
+        if self.is_http2() {
+            self.owed.fetch_sub(1, Relaxed);
+        }
     }
 
     #[inline]
     pub(crate) fn add_taken(&self, bytes: usize) {
-        self.taken.fetch_add(bytes as u64, Relaxed);
+        if self.is_http2() {
+            self.taken.fetch_add(bytes as u64, Relaxed);
+        }
     }
 
     // Only the transport counts these, so that nothing is lost between load and store.
@@ -170,6 +180,11 @@ impl Activity {
 
     pub(crate) fn finished(&self) -> u64 {
         self.finished.load(Relaxed)
+    }
+
+    /// It is known before the first request.
+    fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
     }
 
     pub(crate) fn set_http2(&self) {
@@ -214,7 +229,7 @@ impl Activity {
 
     #[inline]
     pub(crate) fn sight(&self) -> Sight {
-        let http2 = self.http2.load(Relaxed);
+        let http2 = self.is_http2();
         Sight {
             requests: self.requests(),
             begun: self.begun(),
@@ -233,7 +248,7 @@ impl Activity {
     pub(crate) fn stats(&self, id: ConnectionId) -> ConnectionStats {
         ConnectionStats {
             id,
-            is_http2: self.http2.load(Relaxed),
+            is_http2: self.is_http2(),
             requests: self.begun(),
             in_flight: self.requests(),
             bytes_read: self.read.load(Relaxed),

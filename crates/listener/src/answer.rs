@@ -87,6 +87,10 @@ pin_project! {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one comes first, and boxing the request would cost more than moving it"
+)]
 enum State<S, F> {
     /// The service is asked whether it is ready.
     Waiting {

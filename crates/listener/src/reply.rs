@@ -99,9 +99,8 @@ pub(crate) fn set_headers(into: &mut HeaderMap, headers: HeaderMap) {
     for (name, value) in headers {
         // A name is given once, with the first of its values.
         last = name.or(last);
-        match &last {
-            Some(name) => set_header(into, name.clone(), value),
-            None => {}
+        if let Some(name) = &last {
+            set_header(into, name.clone(), value);
         }
     }
 }

@@ -3,9 +3,7 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
-    net::IpAddr,
     ops::Range,
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -15,9 +13,9 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::Alpn;
+use super::{Alpn, ConnectOptions};
 #[cfg(feature = "proxy")]
-use crate::proxy::{Proxy, Route};
+use crate::proxy::Route;
 use crate::{Phase, Timeouts, pool::Phases};
 
 /// Where a connection goes, and how: what a connector is called with, and what the pool keeps connections under.
@@ -337,98 +335,6 @@ impl fmt::Debug for Destination {
     }
 }
 
-/// How to reach an origin where that is not the ordinary way: an option of one request, read from its extensions.
-///
-/// Requests with different options never share a connection. Cheap to clone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ConnectOptions(Arc<Options>);
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Options {
-    isolation: Option<Arc<str>>,
-    local_address: Option<IpAddr>,
-    #[cfg(feature = "proxy")]
-    route: Option<Route>,
-    tls_profile: Option<Arc<str>>,
-    unix_socket: Option<Arc<Path>>,
-}
-
-impl ConnectOptions {
-    /// The ordinary way.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Keeps the connections of one tag apart from those of every other: of one tenant, or one user, of the caller's.
-    #[must_use]
-    pub fn isolation(self, tag: impl Into<Arc<str>>) -> Self {
-        self.with(|options| options.isolation = Some(tag.into()))
-    }
-
-    /// Connects from this address of this machine.
-    #[must_use]
-    pub fn local_address(self, address: IpAddr) -> Self {
-        self.with(|options| options.local_address = Some(address))
-    }
-
-    /// Goes through this proxy, whatever the rules of the connector say.
-    #[cfg(feature = "proxy")]
-    #[must_use]
-    pub fn proxy(self, proxy: Proxy) -> Self {
-        self.with(|options| options.route = Some(Route::Via(proxy)))
-    }
-
-    /// Goes through no proxy, whatever the rules of the connector say.
-    #[cfg(feature = "proxy")]
-    #[must_use]
-    pub fn direct(self) -> Self {
-        self.with(|options| options.route = Some(Route::Direct))
-    }
-
-    /// Names the TLS settings to use, among those that the connector knows.
-    #[must_use]
-    pub fn tls_profile(self, name: impl Into<Arc<str>>) -> Self {
-        self.with(|options| options.tls_profile = Some(name.into()))
-    }
-
-    /// Connects to a Unix socket instead of the host, which then only fills the `Host` header.
-    #[must_use]
-    pub fn unix_socket(self, path: impl Into<Arc<Path>>) -> Self {
-        self.with(|options| options.unix_socket = Some(path.into()))
-    }
-
-    /// The tag that keeps connections apart.
-    pub fn get_isolation(&self) -> Option<&str> {
-        self.0.isolation.as_deref()
-    }
-
-    /// The address to connect from.
-    pub fn get_local_address(&self) -> Option<IpAddr> {
-        self.0.local_address
-    }
-
-    /// The way, if it is not up to the rules of the connector.
-    #[cfg(feature = "proxy")]
-    pub fn get_route(&self) -> Option<&Route> {
-        self.0.route.as_ref()
-    }
-
-    /// The name of the TLS settings.
-    pub fn get_tls_profile(&self) -> Option<&str> {
-        self.0.tls_profile.as_deref()
-    }
-
-    /// The path of the Unix socket.
-    pub fn get_unix_socket(&self) -> Option<&Path> {
-        self.0.unix_socket.as_deref()
-    }
-
-    fn with(mut self, change: impl FnOnce(&mut Options)) -> Self {
-        change(Arc::make_mut(&mut self.0));
-        self
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,13 +349,18 @@ mod tests {
             ("http://h", "h", 80),
             ("https://h/", "h", 443),
             ("http://h:81", "h", 81),
-            ("https://h:/", "h", 443),
             ("http://127.0.0.1:5000/a:b@c", "127.0.0.1", 5000),
             ("http://[::1]", "[::1]", 80),
             ("http://[2001:db8::1]:81/", "[2001:db8::1]", 81),
             ("http://me@h:81/", "h", 81),
             ("http://me:secret@h/", "h", 80),
             ("http://me:1@[::1]:81/", "[::1]", 81),
+            ("HTTP://h:080/", "h", 80),
+            ("http://h:65535/", "h", 65_535),
+            // A colon with nothing after it is none (RFC 3986 section 3.2.3).
+            ("http://h:/", "h", 80),
+            ("https://h:/", "h", 443),
+            ("http://a_b.example./", "a_b.example.", 80),
         ] {
             let to = Destination::of(&uri(from)).expect(from);
             assert_eq!((to.host(), to.port()), (host, port), "{from}");
@@ -461,9 +372,34 @@ mod tests {
             "ftp://h/",
             "http://h:0/",
             "http://h:65536/",
-            "http://h:+80/",
+            "http://h:+1/",
+            "http://h:-1/",
+            "http://:80/",
+            "http://me@:80/",
+            "*",
         ] {
-            assert!(Destination::of(&uri(nowhere)).is_none(), "{nowhere}");
+            // Some are no URIs at all.
+            let nowhere: Result<Uri, _> = nowhere.parse();
+            let to = nowhere.ok().as_ref().and_then(Destination::of);
+            assert!(to.is_none(), "{to:?}");
+        }
+    }
+
+    #[test]
+    fn one_connection_serves_what_is_the_same_however_it_is_spelled() {
+        let of = |from: &str| Destination::of(&uri(from)).expect(from);
+        for (one, other, is_same) in [
+            ("http://H/", "http://h/a?b", true),
+            ("http://h:80/", "http://h/", true),
+            ("http://h:/", "http://h/", true),
+            ("http://me@h/", "http://h/", true),
+            ("http://[2001:DB8::1]/", "http://[2001:db8::1]/", true),
+            ("http://h/", "https://h/", false),
+            ("http://h:443/", "https://h/", false),
+            ("http://h/", "http://h:81/", false),
+            ("http://h/", "http://h./", false),
+        ] {
+            assert_eq!(of(one) == of(other), is_same, "{one} {other}");
         }
     }
 

@@ -21,6 +21,7 @@ mod connector;
 mod destination;
 mod from_hyper;
 mod happy_eyeballs;
+mod options;
 mod socket;
 mod socket_options;
 #[cfg(feature = "tls")]
@@ -35,9 +36,10 @@ pub use self::{
     connected::{Alpn, Connected, Connection},
     connecting::Connecting,
     connector::{Connector, ConnectorBuilder, Stream},
-    destination::{ConnectOptions, Destination},
+    destination::Destination,
     from_hyper::{FromHyper, HyperStream},
     happy_eyeballs::{Attempts, HappyEyeballs},
+    options::ConnectOptions,
     socket::{Socket, SocketConnector},
     socket_options::SocketOptions,
 };

@@ -9,7 +9,7 @@ use super::HttpSettings;
 /// The status of a refusal, and the detail that goes with it.
 pub(crate) type Refusal = (StatusCode, &'static str);
 
-/// Measures the head, and settles which host the request is for.
+/// Measures the head, and settles what the request is for.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub(crate) fn check<B: http_body::Body>(
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
         return Err((status, "the header section is too large"));
     }
-    settle_host(request)?;
+    settle_target(request)?;
     if let Some(most) = settings.max_body_bytes {
         if request.body().size_hint().lower() > most {
             return Err((StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"));
@@ -57,10 +57,14 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 
 /// One host, or none where that is allowed: proxies and caches may have read another.
 ///
-/// RFC 9112 section 3.2 for `Host`, section 3.2.2 for targets that say it themselves, RFC 9113 section 8.3.1 for HTTP/2.
-fn settle_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
+/// RFC 9112 section 3.2 for `Host` and targets, section 3.2.2 for targets that say it themselves, RFC 9113 section 8.3.1 for HTTP/2.
+fn settle_target<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     const fn refuse(detail: &'static str) -> Result<(), Refusal> {
         Err((StatusCode::BAD_REQUEST, detail))
+    }
+    // Of the server as a whole nobody may ask anything else (RFC 9112 section 3.2.4).
+    if request.uri().path() == "*" && request.method() != Method::OPTIONS {
+        return refuse("the request target is for OPTIONS");
     }
     let is_http2 = request.version() == Version::HTTP_2;
     let mut hosts = request.headers().get_all(HOST).iter();
@@ -71,15 +75,23 @@ fn settle_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return refuse("the Host header is no host");
     }
+    let is_connect = request.method() == Method::CONNECT;
     let Some(authority) = request.uri().authority().map(Authority::as_str) else {
+        if is_connect {
+            return refuse("CONNECT names no host");
+        }
         return Ok(());
     };
+    // Nothing but a host is what CONNECT asks for (RFC 9112 section 3.2.3).
+    if request.uri().scheme().is_none() && !is_connect {
+        return refuse("the request target is no path");
+    }
     if !is_host(authority.as_bytes()) {
         return refuse("the request target names no host");
     }
     let is_same =
         host.is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
-    if is_same || request.method() == Method::CONNECT {
+    if is_same || is_connect {
         return Ok(());
     }
     if is_http2 {
@@ -154,6 +166,8 @@ mod tests {
             (V::HTTP_11, "/", &["a/b"], 400),
             (V::HTTP_11, "/", &["user@a"], 400),
             (V::HTTP_11, "/", &["a,b"], 200),
+            (V::HTTP_11, "*", &["a"], 400),
+            (V::HTTP_11, "a", &["a"], 400),
             (V::HTTP_11, "http://a/", &[], 400),
             (V::HTTP_11, "http://user@a/", &["a"], 400),
             (V::HTTP_10, "/", &[], 200),

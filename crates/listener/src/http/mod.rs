@@ -7,9 +7,11 @@ mod frames;
 mod head;
 mod rate;
 mod request_body;
+mod seen;
 mod settings;
 mod speak;
 mod streams;
+mod timer;
 mod vigil;
 
 use std::time::Duration;
@@ -18,10 +20,11 @@ pub(crate) use self::{
     frames::{Budgets, Frames, calm},
     head::{Refusal, check},
     request_body::{Guarded, is_over_limit},
+    seen::Seen,
     settings::capped,
     speak::{Speaker, Speaking},
     streams::{Streams, hand_over, handed_over},
-    vigil::{Bounds, Seen, Sight, Verdict, Watch, Why},
+    vigil::{Bounds, Sight, Verdict, Watch, Why},
 };
 pub use self::{
     frames::{FrameCounts, FrameLimit},
@@ -33,9 +36,13 @@ pub use self::{
 /// Later than anybody waits for. Longer times would overflow the clock.
 pub(crate) const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-pub(crate) fn read_frames(bytes: &[u8], piece: usize) {
+/// What the frames cost, how many there are of each kind, and whether the last head is incomplete: read in pieces of that size.
+pub(crate) fn read_frames(bytes: &[u8], piece: usize) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut frames = Frames::new(0);
+    let mut costs = Vec::new();
     for piece in bytes.chunks(piece) {
-        frames.read(piece, |_| {});
+        frames.read(piece, |cost| costs.push(cost));
     }
+    let last = frames.last_stream();
+    (costs, frames.counts(), frames.is_in_head(), last)
 }

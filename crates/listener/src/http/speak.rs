@@ -13,11 +13,14 @@ use hyper::{
     server::conn::{http1, http2},
     service::HttpService,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{FrameLimit, HttpSettings, Protocols, Streams};
+use super::{
+    FrameLimit, HttpSettings, Protocols, Streams,
+    timer::{Moment, Timer},
+};
 use crate::io::Watched;
 
 /// Makes connections.
@@ -40,7 +43,7 @@ impl Speaker {
             .auto_date_header(settings.date_header);
         let mut http2 = http2::Builder::new(Streams);
         http2
-            .timer(TokioTimer::new())
+            .timer(Timer)
             .max_concurrent_streams(settings.http2_max_streams)
             .initial_stream_window_size(settings.http2_stream_window)
             .initial_connection_window_size(settings.http2_connection_window)
@@ -161,6 +164,7 @@ where
                     return connection.poll(cx).map_err(Into::into);
                 }
                 SpeakingProj::Http2 { connection } => {
+                    let _moment = Moment::begin();
                     return connection.as_mut().poll(cx).map_err(Into::into);
                 }
                 SpeakingProj::Ended => return Poll::Ready(Ok(())),

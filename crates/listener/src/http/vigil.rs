@@ -3,14 +3,14 @@
 use std::{
     fmt,
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{FOREVER, MinRate, rate::Allowance};
+use super::{FOREVER, MinRate, Seen, rate::Allowance};
 use crate::activity::Activity;
 
 /// What a connection has to keep to. `None` is no limit.
@@ -215,25 +215,6 @@ impl Next {
     }
 }
 
-/// The waker of the last poll.
-///
-/// What was pending then wakes the same task now: as long as nothing says that it is ready, it need not be polled again. That is a lock
-/// for each of them, for every request.
-#[derive(Debug, Default)]
-pub(crate) struct Seen(Option<Waker>);
-
-impl Seen {
-    /// Whether it is the same. From now on it is.
-    #[inline]
-    pub(crate) fn is_same(&mut self, cx: &Context<'_>) -> bool {
-        let is_same = matches!(&self.0, Some(waker) if waker.will_wake(cx.waker()));
-        if !is_same {
-            self.0 = Some(cx.waker().clone());
-        }
-        is_same
-    }
-}
-
 pin_project! {
     /// Asks for a verdict when something has happened, and when it is time.
     ///
@@ -305,6 +286,8 @@ impl<'a> Watch<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -156,6 +156,10 @@ impl<B, RB> Chain<B, RB> {
     }
 
     /// Gives the request to the first from that place on who takes it. If there is none, it has arrived.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is no error, and boxed it would cost more"
+    )]
     pub(super) fn enter(
         &self,
         from: usize,
@@ -177,6 +181,7 @@ impl<B, RB> Chain<B, RB> {
     }
 
     /// The same of a request that failed.
+    #[expect(clippy::result_large_err, reason = "failures are seldom")]
     fn recover(
         &self,
         from: usize,

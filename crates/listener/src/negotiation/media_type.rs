@@ -186,6 +186,11 @@ fn trim(text: &str) -> &str {
     &text[..last.map_or(0, |at| at + 1)]
 }
 
+/// Whether it is the same name. Nearly always it is written the same, and that is seen at once.
+fn is_same(name: &str, other: &str) -> bool {
+    name == other || name.eq_ignore_ascii_case(other)
+}
+
 fn find(text: &str, wanted: u8) -> Option<usize> {
     text.bytes().position(|byte| byte == wanted)
 }
@@ -236,9 +241,9 @@ impl Parts<'_> {
     pub(crate) fn matches(&self, other: &Parts<'_>) -> Option<u32> {
         let rank = match (self.main, self.sub) {
             ("*", _) => 0,
-            (main, _) if !main.eq_ignore_ascii_case(other.main) => return None,
+            (main, _) if !is_same(main, other.main) => return None,
             (_, "*") => 1,
-            (_, sub) if sub.eq_ignore_ascii_case(other.sub) => 2,
+            (_, sub) if is_same(sub, other.sub) => 2,
             _ => return None,
         };
         let mut parameters = 0;

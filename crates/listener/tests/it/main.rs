@@ -1,8 +1,12 @@
 //! The listener over real sockets.
 
+#[cfg(target_os = "linux")]
+mod abuse;
 mod accepting;
 mod binding;
 mod configuring;
+mod conformance;
+mod contenders;
 mod cutting;
 mod delaying;
 mod draining;
@@ -25,9 +29,10 @@ mod load;
 mod observing;
 #[cfg(target_os = "linux")]
 mod out_of_files;
+mod patience;
+mod readme;
 mod requests;
 mod serving;
-mod smuggling;
 #[cfg(unix)]
 mod sockets;
 mod support;

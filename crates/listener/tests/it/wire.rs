@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use bartizan_testing::http2::{self, code};
+use bytes::{Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -24,8 +26,24 @@ pub(crate) const CONTINUATION: u8 = 0x9;
 pub(crate) const END_STREAM: u8 = 0x1;
 pub(crate) const END_HEADERS: u8 = 0x4;
 
-/// RFC 9113 section 7.
-pub(crate) const CALM: u32 = 0xb;
+pub(crate) const CALM: u32 = code::ENHANCE_YOUR_CALM;
+
+/// The name of a code of RFC 9113 section 7.
+pub(crate) const fn name(code: u32) -> &'static str {
+    match code {
+        code::NO_ERROR => "NO_ERROR",
+        code::PROTOCOL_ERROR => "PROTOCOL_ERROR",
+        code::INTERNAL_ERROR => "INTERNAL_ERROR",
+        code::FLOW_CONTROL_ERROR => "FLOW_CONTROL_ERROR",
+        code::STREAM_CLOSED => "STREAM_CLOSED",
+        code::FRAME_SIZE_ERROR => "FRAME_SIZE_ERROR",
+        code::REFUSED_STREAM => "REFUSED_STREAM",
+        code::CANCEL => "CANCEL",
+        code::COMPRESSION_ERROR => "COMPRESSION_ERROR",
+        code::ENHANCE_YOUR_CALM => "ENHANCE_YOUR_CALM",
+        _ => "another code",
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Frame {
@@ -36,33 +54,26 @@ pub(crate) struct Frame {
 }
 
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
+    let mut bytes = BytesMut::new();
+    let payload = Bytes::copy_from_slice(payload);
+    http2::Frame::Other {
+        kind,
+        flags,
+        stream,
+        payload,
+    }
+    .put(&mut bytes);
+    bytes.into()
 }
 
-/// A literal field that no table remembers: RFC 7541 section 6.2.2.
+/// Literal fields that no table remembers: RFC 7541 section 6.2.2.
+pub(crate) fn block<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    http2::block(fields).into()
+}
+
+/// One such field.
 pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
-    let mut field = vec![0];
-    for text in [name, value] {
-        let length = text.len();
-        if length < 127 {
-            field.push(u8::try_from(length).expect("short"));
-        } else {
-            field.push(127);
-            let mut rest = length - 127;
-            while rest >= 128 {
-                field.push(u8::try_from(rest % 128 + 128).expect("a byte"));
-                rest /= 128;
-            }
-            field.push(u8::try_from(rest).expect("a byte"));
-        }
-        field.extend(text.as_bytes());
-    }
-    field
+    block([(name, value)])
 }
 
 /// The head of a request.
@@ -73,10 +84,7 @@ pub(crate) fn head(method: &str, path: &str) -> Vec<u8> {
         (":authority", "localhost"),
         (":path", path),
     ];
-    fields
-        .into_iter()
-        .flat_map(|(name, value)| field(name, value))
-        .collect()
+    block(fields)
 }
 
 /// A whole request.

@@ -98,7 +98,7 @@ pub enum Frame {
 
 impl Frame {
     /// The first frame of `received`, which it takes out. `None` if that is not complete yet; then nothing is taken.
-    pub(crate) fn take(received: &mut BytesMut) -> Option<Self> {
+    pub fn take(received: &mut BytesMut) -> Option<Self> {
         let head = received.get(..HEAD)?;
         let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
         let (kind, flags) = (head[3], head[4]);
@@ -174,12 +174,23 @@ impl Frame {
         Some(frame)
     }
 
-    /// Appends the frame's bytes.
+    /// Appends the frame's bytes: for a client that is written frame by frame, too.
+    ///
+    /// ```
+    /// use bartizan_testing::http2::{Frame, block};
+    /// use bytes::BytesMut;
+    ///
+    /// let mut out = BytesMut::new();
+    /// let block = block([(":method", "GET")]);
+    /// Frame::Headers { stream: 1, block, last: true, complete: true }.put(&mut out);
+    /// assert_eq!(&out[..9], b"\0\0\x0d\x01\x05\0\0\0\x01");
+    /// assert_eq!(&out[9..], b"\0\x07:method\x03GET");
+    /// ```
     ///
     /// # Panics
     ///
     /// If the payload is longer than the 24 bits of its length can say.
-    pub(crate) fn put(&self, out: &mut BytesMut) {
+    pub fn put(&self, out: &mut BytesMut) {
         let start = out.len();
         out.put_bytes(0, HEAD);
         let flag = |set: bool, flag: u8| if set { flag } else { 0 };
@@ -268,7 +279,7 @@ fn without_padding(mut payload: Bytes, flags: u8) -> Option<Bytes> {
 }
 
 /// A header block: literal fields with literal names, which no table remembers (RFC 7541 section 6.2.2).
-pub(super) fn block<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Bytes {
+pub fn block<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Bytes {
     let mut block = BytesMut::new();
     for (name, value) in fields {
         block.put_u8(0);

@@ -107,7 +107,10 @@ use std::{
 
 use http::Uri;
 
-pub use self::{frame::Frame, peer::Peer};
+pub use self::{
+    frame::{Frame, block},
+    peer::Peer,
+};
 use crate::RawServer;
 
 /// An HTTP/2 server on a port of 127.0.0.1 that the system chose, whose handler says every frame. See the [module](self).

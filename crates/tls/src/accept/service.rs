@@ -148,10 +148,11 @@ where
     let profile = &snapshot.profile;
     #[cfg(feature = "acme")]
     let challenge = profile.challenge.as_ref().filter(|_| is_challenge);
+    #[cfg(feature = "acme")]
+    let config = challenge.unwrap_or(&profile.config);
     #[cfg(not(feature = "acme"))]
-    let challenge = None;
-    let config = Arc::clone(challenge.unwrap_or(&profile.config));
-    let accepting = start.into_stream(config);
+    let config = &profile.config;
+    let accepting = start.into_stream(Arc::clone(config));
     let stream = match within(deadline.as_mut(), accepting).await {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => return Err(about(Error::of_handshake(error, Stage::Handshake))),

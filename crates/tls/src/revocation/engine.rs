@@ -224,7 +224,7 @@ impl Inner {
                 Err(error) => Refusal::unavailable(format!(
                     "it is not known whether the peer's certificate {position} was revoked: it cannot be read"
                 ))
-                .with_source(error.clone()),
+                .with_source(*error),
             };
             match self.on_unavailable {
                 OnUnavailable::Reject => return Err(refusal),

@@ -10,9 +10,12 @@ use std::{
 
 use rustls_pki_types::CertificateDer;
 
-/// Entries of the younger of two generations. A path takes some 6 KiB, with what was presented for it, so that both together stay below
-/// 8 MiB.
+/// Entries of the younger of two generations. A path takes some 6 KiB, with what was presented for it: both together hold some 6 MiB.
 const GENERATION: usize = 512;
+
+/// What is presented may hold more than the path: certificates that lead nowhere, as many as fit into a message. Who sends so much is
+/// verified each time, and cannot fill the memory.
+const MAX_PRESENTED: usize = 16 << 10;
 
 /// Two generations: when the younger is full it becomes the older, and that one is dropped. A lookup moves its entry to the younger,
 /// so that what is used stays, and nothing has to be sorted.
@@ -81,8 +84,11 @@ impl<T: Clone> Cache<T> {
         intermediates: &[CertificateDer<'_>],
         value: &T,
     ) {
-        let hash = self.hash(leaf, intermediates);
         let presented = std::iter::once(leaf).chain(intermediates);
+        if presented.clone().map(|der| der.len()).sum::<usize>() > MAX_PRESENTED {
+            return;
+        }
+        let hash = self.hash(leaf, intermediates);
         let entry = Entry {
             presented: presented.map(|der| der.clone().into_owned()).collect(),
             value: value.clone(),
@@ -139,18 +145,23 @@ mod tests {
     fn what_is_found_is_for_what_was_presented() {
         let cache = Cache::new();
         let [one, two, three] = [1, 2, 3].map(certificate);
-        cache.put(&one, &[two.clone()], &1);
-        assert_eq!(cache.get(&one, &[two.clone()]), Some(1));
-        for others in [&[][..], &[three.clone()], &[two.clone(), three]] {
+        let large = CertificateDer::from(vec![0; MAX_PRESENTED]);
+        cache.put(&one, std::slice::from_ref(&large), &1);
+        assert_eq!(cache.get(&one, &[large]), None);
+        let behind = [two.clone()];
+        cache.put(&one, &behind, &1);
+        assert_eq!(cache.get(&one, &behind), Some(1));
+        let longer = [two.clone(), three];
+        for others in [&[], &longer[1..], &longer] {
             assert_eq!(cache.get(&one, others), None);
         }
         // Two that collide: the later one is kept, and is not taken for the other.
         let entry = Entry {
-            presented: Box::new([two.clone()]),
+            presented: Box::new([two]),
             value: 2,
         };
-        let hash = cache.hash(&one, &[two.clone()]);
+        let hash = cache.hash(&one, &behind);
         cache.generations.lock().unwrap().insert(hash, entry);
-        assert_eq!(cache.get(&one, &[two]), None);
+        assert_eq!(cache.get(&one, &behind), None);
     }
 }

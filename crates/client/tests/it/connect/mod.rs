@@ -1,6 +1,5 @@
 //! Connectors over real sockets.
 
-mod destinations;
 mod from_hyper;
 #[cfg(feature = "proxy")]
 mod proxies;

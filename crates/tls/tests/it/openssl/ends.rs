@@ -225,7 +225,7 @@ async fn a_certificate_signed_by_sha_1_is_refused() {
     }
     let root = bartizan_tls::TrustAnchors::from_pem_file(&ca).unwrap();
     let identity = Identity::from_pem_files(&provider(), &leaf, &key).unwrap();
-    let mut listener = acceptor(bartizan_tls::ListenerTls::new(provider()).identity(identity));
+    let mut listener = acceptor(ListenerTls::new(provider()).identity(identity));
     // By the clock of openssl.
     let client = connector(bartizan_tls::ClientTls::new(provider(), root));
     let (socket, addr): (TcpListener, _) = bind().await;

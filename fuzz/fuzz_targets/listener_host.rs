@@ -1,0 +1,9 @@
+//! `Host`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| {
+    bartizan_listener::fuzzing::host(input);
+});

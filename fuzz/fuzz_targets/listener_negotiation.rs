@@ -1,0 +1,9 @@
+//! `Accept`, and media types.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| {
+    bartizan_listener::fuzzing::negotiation(input);
+});
