@@ -184,6 +184,12 @@ impl Conn {
         }
     }
 
+    /// Whether an unused one is worth a request: neither has its peer closed it, nor somebody poisoned it since.
+    #[inline]
+    pub(super) fn is_usable(&self) -> bool {
+        !self.control.is_poisoned.load(Ordering::Relaxed) && self.is_ready()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::Http1(sender) => lock(sender).is_closed(),

@@ -217,8 +217,8 @@ impl ConnectionInfo {
         self.control.opened.elapsed()
     }
 
-    /// Keeps the connection from being used again once this request is over: its answers cannot be trusted, or it leads to an
-    /// instance that should be left. HTTP/2 streams that are under way go on.
+    /// Keeps the connection from being used again: its answers cannot be trusted, or it leads to an instance that should be left. This
+    /// request, and HTTP/2 streams that are under way, go on.
     pub fn poison(&self) {
         self.control.is_poisoned.store(true, Ordering::Relaxed);
     }

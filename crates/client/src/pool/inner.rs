@@ -141,7 +141,7 @@ impl Inner {
         let is_it = |key: &Destination| key.is_written_as(uri, options);
         let grant = self.with(|core, now, actions| core.again(is_it, now, actions))?;
         let lease = Lease::new(self, grant);
-        if lease.conn().is_ready() {
+        if lease.conn().is_usable() {
             return Some(lease);
         }
         lease.discard();
@@ -162,10 +162,10 @@ impl Inner {
                 Acquired::Later(waiter) => return Ok(Got::Place(Acquiring::new(self, waiter))),
                 Acquired::Now(grant) => {
                     let lease = Lease::new(self, grant);
-                    if lease.conn().is_ready() {
+                    if lease.conn().is_usable() {
                         return Ok(Got::Lease(lease));
                     }
-                    // Its peer has closed it, and the core has not heard yet. There is one less for the next turn.
+                    // The core has not heard yet. There is one less for the next turn.
                     lease.discard();
                 }
             }
@@ -395,6 +395,17 @@ async fn dial(
     connecting: Pin<Box<dyn Future<Output = Made> + Send>>,
     hurry: Option<Duration>,
 ) {
+    // For the connections that are coming free: on another thread hyper wakes the reader of a response a moment before it says that it is
+    // done, and the next request would be a new connection's.
+    tokio::task::yield_now().await;
+    let is_spare = match (guard.pool.upgrade(), guard.id) {
+        (Some(pool), Some(id)) => pool.with(|core, _, actions| core.is_spare(id, actions)),
+        _ => return,
+    };
+    if is_spare {
+        guard.id = None;
+        return;
+    }
     let mut connecting = connecting;
     let mut hurry = hurry.map(|wait| Box::pin(sleep(wait)));
     let made = poll_fn(|cx| {

@@ -219,13 +219,15 @@ impl Flight {
         let inner = one.lease.inner().clone();
         // Not on this one. For HTTP/2 it is retired, and others may be there.
         one.lease.discard();
-        let destination = conn.control.destination.clone();
+        // As this request wants it, and not the one that the connection was made for.
+        let timeouts = self.timeouts(&inner);
+        let timeout = timeouts.acquire;
+        let destination = conn.control.destination.clone().with_timeouts(timeouts);
         inner.config.observer.tell(|| PoolEvent::Stale {
             destination: &destination,
             id: conn.control.id.serial,
         });
         drop(conn);
-        let timeout = self.timeouts(&inner).acquire;
         match acquire(&inner, &destination, !is_http2, timeout).await {
             Ok(lease) => self.launch(lease, request).await,
             Err(error) => Err(self.failed(error)),

@@ -9,6 +9,7 @@ use http::{
     uri::Authority,
 };
 use http_body::Body as _;
+use hyper::ext::Protocol;
 
 use super::super::{connection::Conn, core::Speaks, send_body::SendBody};
 use crate::kept_headers::KeptHeaders;
@@ -17,6 +18,8 @@ use crate::kept_headers::KeptHeaders;
 pub(super) struct Copy {
     headers: KeptHeaders,
     body: Body,
+    /// What a `CONNECT` of HTTP/2 asks for (RFC 8441), if that is more than a tunnel: the only extension that goes over the wire.
+    protocol: Option<Protocol>,
 }
 
 impl Copy {
@@ -25,6 +28,10 @@ impl Copy {
         Some(Self {
             body: request.body().try_clone()?,
             headers: KeptHeaders::of(request.headers()),
+            protocol: match *request.method() {
+                Method::CONNECT => request.extensions().get().cloned(),
+                _ => None,
+            },
         })
     }
 
@@ -32,6 +39,9 @@ impl Copy {
         let mut request = Request::new(SendBody::new(self.body));
         *request.method_mut() = method;
         *request.headers_mut() = self.headers.to_map();
+        if let Some(protocol) = self.protocol {
+            request.extensions_mut().insert(protocol);
+        }
         request
     }
 }

@@ -63,7 +63,7 @@ where
     pub(crate) fn dial_failed(&mut self, id: ConnId, failure: &F, actions: &mut Actions<K, T, W>) {
         debug_assert_eq!(self.slots[id.at].serial, id.serial, "a dial ends once");
         let slot = self.slots.remove(id.at);
-        let State::Dialing { serial } = slot.state else {
+        let State::Dialing { serial, .. } = slot.state else {
             unreachable!("a dial ends once");
         };
         self.dialing -= 1;
@@ -114,6 +114,32 @@ where
         self.fill(slot.origin, actions);
     }
 
+    /// A dial is about to begin. Answers whether it is needed no longer, and then it is as if it had never been: whoever waited for it
+    /// has a connection that came free, or has gone away.
+    pub(crate) fn is_spare(&mut self, id: ConnId, actions: &mut Actions<K, T, W>) -> bool {
+        let slot = &self.slots[id.at];
+        debug_assert_eq!(slot.serial, id.serial, "a dial begins before it ends");
+        let at = slot.origin;
+        let is_ahead = !matches!(
+            slot.state,
+            State::Dialing {
+                is_ahead: false,
+                ..
+            }
+        );
+        if is_ahead || self.origins[at].dialing + self.untold(at) <= self.needed(at) {
+            return false;
+        }
+        self.slots.remove(id.at);
+        let origin = &mut self.origins[at];
+        origin.dialing -= 1;
+        origin.slots -= 1;
+        self.dialing -= 1;
+        self.counts.dialed -= 1;
+        self.feed(actions);
+        true
+    }
+
     /// The first dial of an origin takes long to say what it speaks: the others dial as well.
     pub(crate) fn hurry(&mut self, id: ConnId, actions: &mut Actions<K, T, W>) {
         let Some(slot) = self.slots.get(id.at).filter(|s| s.serial == id.serial) else {
@@ -150,7 +176,7 @@ where
             {
                 return dialed;
             }
-            self.dial(at, actions);
+            self.dial(at, true, actions);
             dialed += 1;
         }
     }
@@ -184,7 +210,7 @@ where
             } else if self.slots.len() >= self.limits.total {
                 return self.starve(at, lacking, actions);
             } else {
-                self.dial(at, actions);
+                self.dial(at, false, actions);
             }
         }
     }
@@ -210,7 +236,7 @@ where
         self.origins[at].http2.iter().filter(is_untold).count()
     }
 
-    fn dial(&mut self, at: usize, actions: &mut Actions<K, T, W>) {
+    fn dial(&mut self, at: usize, is_ahead: bool, actions: &mut Actions<K, T, W>) {
         let serial = self.next_serial();
         let origin = &mut self.origins[at];
         origin.dialing += 1;
@@ -220,7 +246,7 @@ where
         let slot = self.slots.insert(Slot {
             serial,
             origin: at,
-            state: State::Dialing { serial },
+            state: State::Dialing { serial, is_ahead },
             idle: Links::default(),
             idle_since: origin.last_used,
         });

@@ -96,9 +96,11 @@ impl<T> Linked for Slot<T> {
 
 #[derive(Debug)]
 enum State<T> {
-    /// Whoever had joined the queue by `serial` may have waited for this.
     Dialing {
+        /// Whoever had joined the queue by then may have waited for this.
         serial: u64,
+        /// It was asked for by those who have no request yet.
+        is_ahead: bool,
     },
     Open(Open<T>),
     Closing,

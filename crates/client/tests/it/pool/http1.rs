@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use bartizan_client::{
     ConnectionInfo, Protocol, ResponseExt,
-    connect::{Alpn, Connected},
+    connect::{Alpn, Connected, Destination},
     pool::Pool,
 };
 use bartizan_core::Body;
 use bartizan_testing::{ControlledBody, Loopback};
 use futures_util::future;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
 };
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use super::{Pipes, get, over_tcp, serve, until};
 
@@ -125,19 +125,48 @@ async fn what_is_known_of_a_connection_is_known_of_its_responses() {
 
 #[tokio::test]
 async fn a_poisoned_connection_is_not_used_again() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        // While it carries the request, and after.
+        for is_late in [false, true] {
+            let server = |stream| serve(stream, |_| async { Response::new(Body::from("ok")) });
+            let pipes = Pipes::new(server);
+            let pool = Pool::builder().protocol(protocol).build(pipes.clone());
+            let pool = pool.expect("valid");
+            for connections in 1..=3 {
+                let response = pool.clone().oneshot(get("http://h/")).await;
+                let response = response.expect("a response");
+                let info = response.extensions().get::<ConnectionInfo>().cloned();
+                let info = info.expect("one");
+                if !is_late {
+                    info.poison();
+                }
+                response.discard().await.expect("the end");
+                until(&pool, |stats| stats.in_flight == 0).await;
+                info.poison();
+                assert_eq!(pipes.count(), connections, "{protocol:?} {is_late}");
+            }
+        }
+    }
+}
+
+/// The next request after one is over does not cost a connection that nobody uses, though it came a moment too soon.
+#[tokio::test]
+async fn a_connection_that_comes_free_at_once_is_waited_for() {
     let pipes = Pipes::new(mirror);
     let pool = Pool::new(pipes.clone());
-    for connections in 1..=2 {
-        let response = pool.clone().oneshot(get("http://h/")).await;
-        let response = response.expect("a response");
-        response
-            .extensions()
-            .get::<ConnectionInfo>()
-            .expect("one")
-            .poison();
-        response.discard().await.expect("the end");
-        assert_eq!(pipes.count(), connections);
-    }
+    let uri = Uri::from_static("http://h/");
+    let mut origin = pool.origin(Destination::of(&uri).expect("an origin"));
+    let ready = Service::<Request<Body>>::ready(&mut origin).await;
+    ready.expect("a connection");
+    let next = pool.clone().call(get("http://h/"));
+    drop(origin);
+    let response = next.await.expect("a response");
+    response.discard().await.expect("the end");
+    let stats = pool.stats();
+    assert_eq!(
+        (pipes.count(), stats.dialed, stats.connections()),
+        (1, 1, 1)
+    );
 }
 
 /// A server whose one body ends when the test says so.

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use bartizan_client::{ConnectionInfo, ResponseExt, pool::Pool};
+use bartizan_client::{ConnectionInfo, ResponseExt, Timeouts, connect::Destination, pool::Pool};
 use bartizan_core::Body;
 use bartizan_testing::RawServer;
 use http::Request;
@@ -86,6 +86,31 @@ async fn a_stale_connection_costs_an_idempotent_request_nothing() {
         response.discard().await.expect("the end");
     }
     assert_eq!((pipes.count(), seen.load(Ordering::SeqCst)), (2, 3));
+}
+
+/// Not with the patience of whoever had the first connection made.
+#[tokio::test]
+async fn the_second_connection_is_made_with_the_timeouts_of_the_request() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let pipes = Pipes::new(|stream| dies_on_the_second(stream, Arc::default()));
+    let connector = tower::service_fn({
+        let asked = asked.clone();
+        move |to: Destination| {
+            asked.lock().expect("no panic").push(to.connect_timeout());
+            tower::Service::call(&mut pipes.clone(), to)
+        }
+    });
+    let pool = Pool::new(connector);
+    let given = [7, 8].map(|seconds| Some(Duration::from_secs(seconds)));
+    for connect in given {
+        let mut timeouts = Timeouts::new();
+        timeouts.connect = connect;
+        let mut request = get("http://h/");
+        request.extensions_mut().insert(timeouts);
+        let response = pool.clone().oneshot(request).await.expect("a response");
+        response.discard().await.expect("the end");
+    }
+    assert_eq!(*asked.lock().expect("no panic"), given);
 }
 
 #[tokio::test]

@@ -114,6 +114,16 @@ impl Shell {
         id
     }
 
+    /// The first dial is about to begin. Answers whether it does.
+    fn begin(&mut self) -> bool {
+        let &(id, _) = self.dials.front().expect("a dial");
+        let is_spare = self.with(|core, _, actions| core.is_spare(id, actions));
+        if is_spare {
+            self.dials.pop_front();
+        }
+        !is_spare
+    }
+
     fn failed(&mut self) {
         let (id, _) = self.dials.pop_front().expect("a dial");
         self.with(|core, _, actions| core.dial_failed(id, &7, actions));
@@ -157,6 +167,33 @@ fn a_connection_is_used_again() {
     let again = shell.now(1);
     assert_eq!((again.id, again.carried), (id, 1));
     assert!(shell.dials.is_empty());
+}
+
+#[test]
+fn a_dial_that_nobody_waits_for_any_more_does_not_begin() {
+    let mut shell = Shell::new(Limits {
+        total: 2,
+        ..limits()
+    });
+    let waiter = shell.later(1);
+    assert!(shell.begin());
+    let id = shell.dialed(Speaks::Http1);
+    let grant = shell.granted(&waiter);
+    let (second, third) = (shell.later(1), shell.later(2));
+    shell.release(&grant);
+    assert_eq!(shell.granted(&second).id, id);
+    // The other origin was in line for its place, which is free at once.
+    assert!(!shell.begin());
+    assert_eq!(shell.dials.front().map(|dial| dial.1), Some(2));
+    assert!(shell.begin(), "it has its waiter");
+    shell.with(|core, now, actions| core.cancel(third, now, actions));
+    assert!(!shell.begin(), "which has gone");
+    let census = shell.core.census();
+    assert_eq!((census.counts.dialed, census.dialing), (1, 0));
+    // One ahead of need has no waiter to begin with.
+    let speaks = Some(Speaks::Http1);
+    shell.with(|core, now, actions| core.prewarm(&3, speaks, 1, now, actions));
+    assert!(shell.begin());
 }
 
 #[test]

@@ -14,6 +14,7 @@ enum Op {
     Release { which: usize, reuse: bool },
     Dialed { http2: bool },
     DialFailed,
+    Begin,
     Hurry,
     Gone,
     Lost(usize),
@@ -34,6 +35,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (any::<usize>(), prop::bool::weighted(0.8)).prop_map(|(which, reuse)| Op::Release { which, reuse }),
         6 => any::<bool>().prop_map(|http2| Op::Dialed { http2 }),
         1 => Just(Op::DialFailed),
+        2 => Just(Op::Begin),
         1 => Just(Op::Hurry),
         4 => Just(Op::Gone),
         1 => any::<usize>().prop_map(Op::Lost),
@@ -113,6 +115,8 @@ impl Model {
             }
             Op::DialFailed if !shell.dials.is_empty() => shell.failed(),
             Op::DialFailed => {}
+            Op::Begin if !shell.dials.is_empty() => drop(shell.begin()),
+            Op::Begin => {}
             Op::Hurry => {
                 if let Some(&(id, _)) = shell.dials.front() {
                     shell.with(|core, _, actions| core.hurry(id, actions));
