@@ -182,7 +182,7 @@ async fn behind_a_proxy(
         .handshake_timeout(limit)
         .proxy_protocol(ProxyProtocol::trusting(networks))
         .tls(pki.acceptor(), |stream: &TlsStream<_>, info| {
-            note(stream, info)
+            note(stream, info);
         });
     let (addr, handle) = (listener.local_addr(), listener.handle());
     (addr, handle, tokio::spawn(listener.serve(service_fn(who))))

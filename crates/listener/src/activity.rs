@@ -1,7 +1,6 @@
 //! What one connection is doing, and what it is asked to do.
 
 use std::{
-    mem,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -9,7 +8,7 @@ use std::{
             Ordering::{Relaxed, SeqCst},
         },
     },
-    task::{Context, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -18,7 +17,7 @@ use tokio::{sync::Notify, time};
 use crate::{
     ConnectionId, ConnectionStats,
     drain::Phase,
-    http::{FrameCounts, Sight},
+    http::{FrameCounts, Seen, Sight},
 };
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,19 +54,23 @@ pub(crate) struct Activity {
     answering: AtomicBool,
     /// The connection is no longer HTTP's.
     tunnel: AtomicBool,
-    /// Whoever reads, and whoever writes what is no longer HTTP's.
-    users: Mutex<[Option<Waker>; 2]>,
+    /// Whoever is told when the connection has to go.
+    users: Mutex<[Option<Waker>; 3]>,
     retiring: AtomicBool,
     draining: AtomicBool,
     cut: AtomicBool,
-    /// Wakes the connection's task, which is the only one to wait. Left alone while serving: it would cost a poll per request.
+    /// Wakes the connection's task, which is the only one to wait, once it no longer serves: before, it would cost a poll per request.
     changed: Notify,
 }
 
-/// Who uses a tunnel.
+/// Who uses a connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum User {
+    /// The connection's task, while it serves.
+    Server,
+    /// Who reads from a tunnel.
     Reader,
+    /// Who writes to it.
     Writer,
 }
 
@@ -75,15 +78,30 @@ impl Activity {
     pub(crate) fn ask(&self, phase: Phase) {
         self.draining.store(phase >= Phase::Draining, SeqCst);
         self.cut.store(phase >= Phase::Cut, SeqCst);
-        // For nothing before the drain: a serving connection looks at what woke it only when it drains, and would keep the wake-up.
-        if self.is_draining() {
+        // Before there is something to tell, nobody is woken, or taken off the list.
+        if phase >= Phase::Draining {
             self.changed.notify_one();
+            self.wake(User::Server);
         }
-        if self.is_cut() {
-            let users = mem::take(&mut *lock(&self.users));
-            for user in users.into_iter().flatten() {
-                user.wake();
-            }
+        if phase >= Phase::Cut {
+            self.wake(User::Reader);
+            self.wake(User::Writer);
+        }
+    }
+
+    fn wake(&self, user: User) {
+        // Off the list first: what wakes is not run under the lock.
+        let waker = lock(&self.users)[user as usize].take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn list(&self, user: User, cx: &Context<'_>) {
+        let mut users = lock(&self.users);
+        match &mut users[user as usize] {
+            Some(waker) => waker.clone_from(cx.waker()),
+            slot => *slot = Some(cx.waker().clone()),
         }
     }
 
@@ -215,14 +233,7 @@ impl Activity {
 
     /// Whether a tunnel has to end. If not, the task is woken when it has to.
     pub(crate) fn poll_tunnel_cut(&self, user: User, cx: &Context<'_>) -> bool {
-        {
-            let mut users = lock(&self.users);
-            let slot = &mut users[user as usize];
-            match slot {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => *slot = Some(cx.waker().clone()),
-            }
-        }
+        self.list(user, cx);
         // After the waker is there, or the cut may miss it.
         self.is_cut()
     }
@@ -272,6 +283,19 @@ impl Activity {
     pub(crate) async fn cut(&self) {
         while !self.is_cut() {
             self.changed.notified().await;
+        }
+    }
+
+    /// Whether the connection that is served is asked to finish. If not, the task is woken when it is.
+    #[inline]
+    pub(crate) fn poll_draining(&self, seen: &mut Seen, cx: &Context<'_>) -> Poll<()> {
+        if !seen.is_same(cx) {
+            self.list(User::Server, cx);
+        }
+        // After the waker is there, or the drain may miss it.
+        match self.is_draining() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
     }
 
@@ -398,6 +422,38 @@ mod tests {
         assert!(reader.0.load(SeqCst) && writer.0.load(SeqCst));
         let waker = reader.into();
         assert!(activity.poll_tunnel_cut(User::Reader, &Context::from_waker(&waker)));
+    }
+
+    #[test]
+    fn a_drain_wakes_who_serves_whatever_was_asked_before() {
+        let activity = Activity::default();
+        let woken = Arc::new(Woken::default());
+        let waker = Arc::clone(&woken).into();
+        let cx = Context::from_waker(&waker);
+        let mut seen = Seen::default();
+        for phase in [Phase::Serving, Phase::Leaving] {
+            assert!(activity.poll_draining(&mut seen, &cx).is_pending());
+            activity.ask(phase);
+        }
+        assert!(activity.poll_draining(&mut seen, &cx).is_pending());
+        assert!(!woken.0.load(SeqCst), "there was nothing to tell");
+        activity.ask(Phase::Draining);
+        assert!(woken.0.load(SeqCst));
+        assert!(activity.poll_draining(&mut seen, &cx).is_ready());
+    }
+
+    #[test]
+    fn a_drain_wakes_the_task_that_polled_last() {
+        let activity = Activity::default();
+        let mut seen = Seen::default();
+        let woken: [_; 2] = std::array::from_fn(|_| Arc::new(Woken::default()));
+        for woken in &woken {
+            let waker = Arc::clone(woken).into();
+            let polled = activity.poll_draining(&mut seen, &Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        activity.ask(Phase::Draining);
+        assert!(woken[1].0.load(SeqCst));
     }
 
     #[derive(Default)]

@@ -20,7 +20,6 @@ use tower_service::Service;
 
 use crate::{
     body::{TrackedBody, has_content, is_tunnel},
-    extract::ExtractError,
     http::{Guarded, HttpSettings, Refusal, RequestBodyError, check, hand_over, is_over_limit},
     in_flight::InFlight,
     place::Place,
@@ -259,15 +258,16 @@ fn answer_to(error: &(dyn std::error::Error + 'static), version: Version) -> Res
         };
         return refuse(status, detail, version);
     }
-    let is_the_peers = find::<hyper::Error>(error).is_some_and(is_of_the_peer)
-        || find::<ExtractError>(error).is_some();
-    if is_the_peers {
-        tracing::debug!(error, "the request broke off, or is not what it should be");
+    if let Some(response) = reply::of_error(error) {
+        tracing::debug!(error, "a request was refused");
+        return response;
+    }
+    if find::<hyper::Error>(error).is_some_and(is_of_the_peer) {
+        tracing::debug!(error, "the request broke off");
     } else {
         tracing::error!(error, "the service failed");
     }
-    reply::of_error(error)
-        .unwrap_or_else(|| problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed"))
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed")
 }
 
 fn is_of_the_peer(error: &hyper::Error) -> bool {

@@ -89,7 +89,7 @@ where
                 tunnel.complete_unless_cut();
             }
         }
-        // ## (Dismissed | TooSlow) => Closed
+        // ## (Dismissed | Closed) => Closed
         (End::Dismissed, _) => {}
         (End::Closed(why), _) => say(info, why),
     }
@@ -121,11 +121,8 @@ where
     };
     let mut watch = pin!(Watch::new(&place.protocol.bounds));
     // ## Serving => (Draining | Retiring | Done | Closed)
-    let mut draining = pin!(async {
-        activity.draining().await;
-        // Once round the runtime, so that it learns what has arrived on a connection just accepted.
-        yield_now().await;
-    });
+    // Once round the runtime, so that it learns what has arrived on a connection just accepted.
+    let mut round = pin!(yield_now());
     // What a drain finds idle, or has been idle for long, has reached the peer. The response before this moment may not have.
     let mut is_settled = true;
     let mut seen = Seen::default();
@@ -146,11 +143,8 @@ where
                 Poll::Ready(None)
             }
             Poll::Ready(Verdict::Wait(_)) | Poll::Pending => {
-                let waits = seen.is_same(cx) && !activity.is_draining();
-                match waits {
-                    true => Poll::Pending,
-                    false => draining.as_mut().poll(cx).map(|()| None),
-                }
+                ready!(activity.poll_draining(&mut seen, cx));
+                round.as_mut().poll(cx).map(|()| None)
             }
         }
     });
@@ -214,7 +208,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
-    use crate::drain::{Drain, tests::admit};
+    use crate::drain::{Drain, Phase, tests::admit};
 
     /// A transport of which the runtime does not know yet that there is something to read.
     struct Late {
@@ -280,5 +274,26 @@ mod tests {
         };
         let ((), answer) = tokio::join!(serving, reading);
         assert!(answer.ends_with("hello"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_woken_by_the_drain_whatever_it_was_woken_by_before() {
+        let drain = Drain::new();
+        let place = admit(&drain);
+        let (_client, io) = duplex(1024);
+        let service = service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        let activity = Arc::clone(place.activity());
+        let serving = tokio::spawn(serve(io, place, service));
+        let start = time::Instant::now();
+        for phase in [Phase::Serving, Phase::Leaving] {
+            yield_now().await;
+            activity.ask(phase);
+        }
+        yield_now().await;
+        drain.begin();
+        serving.await.expect("no panic");
+        assert_eq!(start.elapsed(), Duration::ZERO, "a timeout ended it");
     }
 }

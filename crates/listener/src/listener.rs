@@ -415,10 +415,10 @@ impl<A, H> Listener<A, H> {
     /// other streams nor the accept loop. A request without a body has [`Body::empty`]. [`ConnectInfo`](crate::ConnectInfo) is in
     /// its extensions.
     ///
-    /// An error of the service is logged, and answered: a [`Rejection`](bartizan_core::Rejection) or an
+    /// An error of the service is answered: a [`Rejection`](bartizan_core::Rejection) or an
     /// [`ExtractError`](crate::extract::ExtractError) anywhere in it by its own response, and any other by a 500 with problem details,
-    /// which say nothing of the error. An error of a body, which comes too late for an answer, ends the connection, over HTTP/2 only the stream. So does a
-    /// panic.
+    /// which say nothing of the error; that is logged as an error. An error of a body, which comes too late for an answer, ends the
+    /// connection, over HTTP/2 only the stream. So does a panic.
     ///
     /// A request over HTTP/1.1 with no `Host`, or more than one, is answered by a 400 (RFC 9112 section 3.2). If its target is
     /// absolute, `Host` is what the target says. Over HTTP/2, a `Host` that differs from `:authority` is answered by a 400.

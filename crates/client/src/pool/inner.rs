@@ -98,6 +98,7 @@ impl Inner {
     }
 
     /// The only way to the core: what it wants done is done once the lock is free.
+    #[inline]
     fn with<R>(&self, f: impl FnOnce(&mut PoolCore, Instant, &mut PoolActions) -> R) -> R {
         let now = Instant::now();
         let mut actions = Vec::new();

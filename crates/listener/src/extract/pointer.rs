@@ -5,6 +5,17 @@ use std::fmt::Write;
 /// Longer paths name the nearest ancestor that fits: keys are the peer's, and an answer is not the place for a megabyte of them.
 const LONGEST: usize = 256;
 
+/// One written by hand that is not too long, or its nearest ancestor that is not.
+pub(crate) fn nearest(pointer: &str) -> &str {
+    if pointer.len() <= LONGEST {
+        return pointer;
+    }
+    let step = pointer.as_bytes()[..=LONGEST]
+        .iter()
+        .rposition(|&byte| byte == b'/');
+    &pointer[..step.unwrap_or(0)]
+}
+
 /// A pointer that grows downwards. Starts at the whole document, `#`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pointer {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Deref};
 use bartizan_core::Body;
 use http::request::Parts;
 
-use super::{ExtractError, FieldError, FromBody, FromHead};
+use super::{ExtractError, FieldError, FromBody, FromHead, pointer::nearest};
 
 /// More help nobody, and a list of a million wrong items would be answered by as many.
 const MOST: usize = 64;
@@ -60,7 +60,8 @@ impl Violations {
     /// The reason goes over the wire and into logs: it has no values in it that are secret.
     pub fn add(&mut self, pointer: &str, reason: impl Into<Cow<'static, str>>) {
         if self.0.len() < MOST {
-            self.0.push((pointer.to_owned(), reason.into()));
+            // Keys in it may be the peer's, and one of them may be below many pointers.
+            self.0.push((nearest(pointer).to_owned(), reason.into()));
         }
     }
 
@@ -277,6 +278,18 @@ mod tests {
         assert_eq!(error.fields().len(), MOST);
         assert_eq!(error.fields()[63].pointer(), Some("#/63"));
         assert!(Violations::default().into_result().is_ok());
+    }
+
+    #[test]
+    fn keys_of_the_peers_are_not_kept_in_full() {
+        let key = "~1".repeat(1 << 20);
+        let mut violations = Violations::default();
+        violations.add(&format!("/items/{key}/price"), "is wrong");
+        violations.add(&key, "is wrong");
+        let kept: Vec<_> = violations.0.iter().map(|(pointer, _)| &**pointer).collect();
+        assert_eq!(kept, ["/items", ""]);
+        let error = violations.into_result().expect_err("there are some");
+        assert_eq!(error.fields()[0].pointer(), Some("#/items"));
     }
 
     #[cfg(feature = "garde")]

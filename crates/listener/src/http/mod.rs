@@ -3,6 +3,7 @@
 //! hyper parses and frames; here is what it leaves open. Times and rates are watched by one timer per connection, frames of HTTP/2 are
 //! counted as they pass, and heads and bodies are measured between hyper and the service.
 
+mod alarm;
 mod frames;
 mod head;
 mod rate;
@@ -13,6 +14,7 @@ mod speak;
 mod streams;
 mod timer;
 mod vigil;
+mod watch;
 
 use std::time::Duration;
 
@@ -24,7 +26,8 @@ pub(crate) use self::{
     settings::capped,
     speak::{Speaker, Speaking},
     streams::{Streams, hand_over, handed_over},
-    vigil::{Bounds, Sight, Verdict, Watch, Why},
+    vigil::{Bounds, Sight, Verdict, Why},
+    watch::Watch,
 };
 pub use self::{
     frames::{FrameCounts, FrameLimit},

@@ -1,11 +1,11 @@
-//! Whether what was polled before has to be polled again.
+//! Whether a waker has to be handed out again.
 
 use std::task::{Context, Waker};
 
 /// The waker of the last poll.
 ///
-/// What was pending then wakes the same task now: as long as nothing says that it is ready, it need not be polled again. That is a lock
-/// for each of them, for every request.
+/// Whoever was given it then still has it, and wakes the same task: to give it again would be a lock for each of them, for every request.
+/// That is only for those who keep it for as long as they have nothing to say, whatever else wakes the task.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(Option<Waker>);
 

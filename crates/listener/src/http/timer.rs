@@ -10,17 +10,14 @@
 
 use std::{
     cell::Cell,
-    future::Future,
     pin::Pin,
-    task::{Context, Poll},
     time::{Duration, Instant as StdInstant},
 };
 
 use hyper::rt;
-use pin_project_lite::pin_project;
-use tokio::time::{self, Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::Seen;
+use super::alarm::Alarm;
 
 #[derive(Clone, Copy)]
 enum Clock {
@@ -59,10 +56,7 @@ impl rt::Timer for Timer {
     }
 
     fn sleep_until(&self, deadline: StdInstant) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(Alarm {
-            sleep: sleep_until(deadline.into()),
-            seen: Seen::default(),
-        })
+        Box::pin(Alarm::new(deadline.into()))
     }
 
     fn now(&self) -> StdInstant {
@@ -80,31 +74,8 @@ impl rt::Timer for Timer {
 
     fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: StdInstant) {
         if let Some(alarm) = sleep.as_mut().downcast_mut_pin::<Alarm>() {
-            let alarm = alarm.project();
-            alarm.sleep.reset(deadline.into());
-            // Once it has rung, it wakes nobody before it is polled again.
-            *alarm.seen = Seen::default();
+            alarm.reset(deadline.into());
         }
-    }
-}
-
-pin_project! {
-    struct Alarm {
-        #[pin]
-        sleep: time::Sleep,
-        seen: Seen,
-    }
-}
-
-impl Future for Alarm {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
-        if this.seen.is_same(cx) && !this.sleep.is_elapsed() {
-            return Poll::Pending;
-        }
-        this.sleep.poll(cx)
     }
 }
 
@@ -112,9 +83,8 @@ impl rt::Sleep for Alarm {}
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use hyper::rt::Timer as _;
+    use tokio::time;
 
     use super::*;
 
@@ -133,23 +103,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_rings_for_who_polled_it_last_and_again_when_it_is_reset() {
+    async fn an_alarm_is_reset() {
         let start = Timer.now();
         let mut alarm = Timer.sleep(SECOND);
-        let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..2 {
-            assert!(alarm.as_mut().poll(&mut cx).is_pending());
-        }
-        alarm.as_mut().await;
-        assert_eq!(Timer.now(), start + SECOND);
         Timer.reset(&mut alarm, start + 5 * SECOND);
-        alarm.as_mut().await;
-        assert_eq!(Timer.now(), start + 5 * SECOND);
-        // Earlier than it was set to, and before it was polled.
-        Timer.reset(&mut alarm, start + 9 * SECOND);
-        assert!(alarm.as_mut().poll(&mut cx).is_pending());
-        Timer.reset(&mut alarm, start + 6 * SECOND);
         alarm.await;
-        assert_eq!(Timer.now(), start + 6 * SECOND);
+        assert_eq!(Timer.now(), start + 5 * SECOND);
     }
 }

@@ -1,17 +1,10 @@
-//! How long a connection may do what it does: a pure decision, and the timer round it.
+//! How long a connection may do what it does: a pure decision.
 
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
-use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use super::{FOREVER, MinRate, Seen, rate::Allowance};
-use crate::activity::Activity;
+use super::{MinRate, rate::Allowance};
 
 /// What a connection has to keep to. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,7 +77,7 @@ enum Phase {
 
 /// The state: in which phase the connection is, and since when.
 #[derive(Debug)]
-struct Vigil {
+pub(super) struct Vigil {
     born: Instant,
     phase: Phase,
     since: Instant,
@@ -103,7 +96,7 @@ struct Reading {
 }
 
 impl Vigil {
-    const fn new(now: Instant) -> Self {
+    pub(super) const fn new(now: Instant) -> Self {
         Self {
             born: now,
             phase: Phase::Head,
@@ -116,7 +109,7 @@ impl Vigil {
     }
 
     /// Whether there is something to look at before the time is over. Cheap: it is asked whenever the connection is polled.
-    fn is_news(&self, bounds: &Bounds, sight: &Sight) -> bool {
+    pub(super) fn is_news(&self, bounds: &Bounds, sight: &Sight) -> bool {
         sight.begun != self.begun
             || self.phase_of(sight) != self.phase
             || (sight.owed && bounds.reading.is_some()) != self.reading.is_some()
@@ -137,7 +130,7 @@ impl Vigil {
         if in_head { Phase::Head } else { Phase::Idle }
     }
 
-    fn look(&mut self, bounds: &Bounds, now: Instant, sight: &Sight) -> Verdict {
+    pub(super) fn look(&mut self, bounds: &Bounds, now: Instant, sight: &Sight) -> Verdict {
         let phase = self.phase_of(sight);
         if phase != self.phase || sight.begun != self.begun {
             if phase != Phase::Head {
@@ -215,79 +208,8 @@ impl Next {
     }
 }
 
-pin_project! {
-    /// Asks for a verdict when something has happened, and when it is time.
-    ///
-    /// An early alarm is left standing where a later one would do: a busy connection sets its timer once in a while, and not for
-    /// every request.
-    pub(crate) struct Watch<'a> {
-        bounds: &'a Bounds,
-        vigil: Vigil,
-        #[pin]
-        alarm: Sleep,
-        // When it rings, if it is set.
-        at: Option<Instant>,
-        seen: Seen,
-        has_looked: bool,
-    }
-}
-
-impl<'a> Watch<'a> {
-    pub(crate) fn new(bounds: &'a Bounds) -> Self {
-        let now = Instant::now();
-        Self {
-            bounds,
-            vigil: Vigil::new(now),
-            alarm: sleep_until(now + FOREVER),
-            at: None,
-            seen: Seen::default(),
-            has_looked: false,
-        }
-    }
-
-    /// The next verdict but to wait. The task is woken for it.
-    pub(crate) fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        activity: &Activity,
-    ) -> Poll<Verdict> {
-        let mut this = self.project();
-        let sight = activity.sight();
-        let is_set = this.seen.is_same(cx);
-        let mut rang = this.at.is_some()
-            && match is_set {
-                true => this.alarm.is_elapsed(),
-                false => this.alarm.as_mut().poll(cx).is_ready(),
-            };
-        if *this.has_looked && !rang && !this.vigil.is_news(this.bounds, &sight) {
-            return Poll::Pending;
-        }
-        *this.has_looked = true;
-        loop {
-            if rang {
-                *this.at = None;
-            }
-            let next = match this.vigil.look(this.bounds, Instant::now(), &sight) {
-                Verdict::Wait(next) => next,
-                verdict => return Poll::Ready(verdict),
-            };
-            let Some(next) = next.filter(|next| this.at.is_none_or(|at| *next < at)) else {
-                return Poll::Pending;
-            };
-            this.alarm.as_mut().reset(next);
-            *this.at = Some(next);
-            rang = this.alarm.as_mut().poll(cx).is_ready();
-            if !rang {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -453,47 +375,5 @@ mod tests {
         sight.owed = true;
         assert_eq!(clock.at(9, sight), Ok(Some(14)), "it has caught up");
         assert_eq!(clock.at(14, sight), Err(Verdict::Close(Why::SlowReader)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_watch_rings_in_time() {
-        let activity = Activity::default();
-        let start = Instant::now();
-        let bounds = bounds();
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
-        assert_eq!(ring.await, Verdict::Close(Why::SlowHead));
-        assert_eq!(start.elapsed(), 3 * SECOND);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_polls_last_is_the_one_that_is_woken() {
-        let (activity, bounds) = (Activity::default(), bounds());
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        let mut cx = Context::from_waker(Waker::noop());
-        assert!(watch.as_mut().poll(&mut cx, &activity).is_pending());
-        // With the waker of a moment ago, this would wait for ever.
-        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
-        assert_eq!(ring.await, Verdict::Close(Why::SlowHead));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_early_alarm_is_set_again() {
-        let activity = Activity::default();
-        let start = Instant::now();
-        let bounds = bounds();
-        let mut watch = std::pin::pin!(Watch::new(&bounds));
-        std::future::poll_fn(|cx| {
-            assert!(watch.as_mut().poll(cx, &activity).is_pending());
-            activity.request_began();
-            assert!(watch.as_mut().poll(cx, &activity).is_pending());
-            activity.request_ended(true);
-            assert!(watch.as_mut().poll(cx, &activity).is_pending());
-            Poll::Ready(())
-        })
-        .await;
-        let ring = std::future::poll_fn(|cx| watch.as_mut().poll(cx, &activity));
-        assert_eq!(ring.await, Verdict::Retire(Why::Idle));
-        assert_eq!(start.elapsed(), 10 * SECOND);
     }
 }

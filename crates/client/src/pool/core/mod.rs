@@ -184,6 +184,7 @@ where
     /// A connection of the origin that was asked for last, if `is_it` and if there is one at once.
     ///
     /// Most requests go where the one before went, and to find that out is cheaper than to find an origin by its key.
+    #[inline]
     pub(crate) fn again(
         &mut self,
         is_it: impl FnOnce(&K) -> bool,
