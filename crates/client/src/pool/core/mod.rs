@@ -7,8 +7,8 @@
 //!
 //! - A connection counts from the start of its dial until its socket is gone, so no cap is ever exceeded.
 //! - Where somebody waits there is no unused connection, unless the waiter has asked for one that was not idle.
-//! - Where somebody waits, a dial is under way, or a connection is closing to make room for one, or a cap stands in the way and every
-//!   connection under it is in use.
+//! - Where somebody waits, a dial is under way, or a connection is closing to make room for one or about to come free, or a cap stands in
+//!   the way and every connection under it is in use.
 //! - Waiters of one origin are served in the order they came. One that asks for a connection that was not idle comes first: it has
 //!   waited before.
 
@@ -71,6 +71,8 @@ struct Origin<K> {
     slots: usize,
     dialing: usize,
     closing: usize,
+    /// Connections that are about to come free.
+    returning: usize,
     /// Unused connections, of both protocols.
     idle_count: usize,
     /// How many streams its connections took when last heard.
@@ -123,6 +125,8 @@ struct Open<T> {
     expires: Option<Instant>,
     /// It takes no new request, and is closed after the last.
     is_retired: bool,
+    /// Its request is over but for a moment.
+    is_returning: bool,
 }
 
 impl<T> Open<T> {
@@ -297,6 +301,32 @@ where
         }
     }
 
+    /// A request is over, and its connection will be released in a moment: nobody needs another one in its place.
+    pub(crate) fn returning(&mut self, id: ConnId) {
+        let Some(open) = self.open(id) else { return };
+        if !std::mem::replace(&mut open.is_returning, true) {
+            let origin = self.slots[id.at].origin;
+            self.origins[origin].returning += 1;
+        }
+    }
+
+    /// It takes longer than that.
+    pub(crate) fn delayed(&mut self, id: ConnId, actions: &mut Actions<K, T, W>) {
+        if self.open(id).is_some() {
+            self.expect_no_more(id.at);
+            self.fill(self.slots[id.at].origin, actions);
+        }
+    }
+
+    pub(super) fn expect_no_more(&mut self, at: usize) {
+        let slot = &mut self.slots[at];
+        if let State::Open(open) = &mut slot.state {
+            if std::mem::take(&mut open.is_returning) {
+                self.origins[slot.origin].returning -= 1;
+            }
+        }
+    }
+
     /// A request is over. With `reuse`, its connection takes another one.
     pub(crate) fn release(
         &mut self,
@@ -309,14 +339,19 @@ where
         let limit = self.limits.requests;
         let Some(open) = self.open(id) else { return };
         open.active -= 1;
-        if !reuse && open.speaks == Speaks::Http1 {
+        let was_returning = std::mem::take(&mut open.is_returning);
+        let is_spent = !reuse && open.speaks == Speaks::Http1;
+        let is_over = !reuse || open.is_retired || is_expired(open, limit, now);
+        let origin = self.slots[id.at].origin;
+        self.origins[origin].returning -= usize::from(was_returning);
+        if is_spent {
             self.close(id.at, Why::Spent, actions);
-        } else if !reuse || open.is_retired || is_expired(open, limit, now) {
+        } else if is_over {
             return self.retire(id, actions);
         } else {
             self.offer(id.at, now, actions);
         }
-        self.fill(self.slots[id.at].origin, actions);
+        self.fill(origin, actions);
     }
 
     /// The connection takes no new request, and is closed after those that it carries.
@@ -338,6 +373,7 @@ where
         if self.open(id).is_none() {
             return;
         }
+        self.delayed(id, actions);
         let state = std::mem::replace(&mut self.slots[id.at].state, State::Upgraded);
         if let State::Open(open) = state {
             actions.push(Action::Drop { conn: open.conn });
@@ -393,6 +429,7 @@ where
             slots: 0,
             dialing: 0,
             closing: 0,
+            returning: 0,
             idle_count: 0,
             streams: None,
             is_starved: false,
