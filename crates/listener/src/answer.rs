@@ -306,3 +306,69 @@ fn without_content<B: http_body::Body<Error: Into<BoxError>>>(
     }
     response.map(TrackedBody::withheld)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use bartizan_core::{Rejection, RejectionKind};
+    use tracing::{
+        Event, Id, Level, Metadata, Subscriber,
+        span::{Attributes, Record},
+        subscriber::with_default,
+    };
+
+    use super::*;
+    use crate::extract::Violations;
+
+    /// Hears how loud the log is.
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<Level>>>);
+
+    impl Subscriber for Heard {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut levels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            levels.push(*event.metadata().level());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn what_anybody_may_cause_at_will_is_no_error_in_the_log() {
+        let refused = || Rejection::new(RejectionKind::Limited, "test");
+        let mut violations = Violations::new();
+        violations.add("", "is never right");
+        let errors: [(BoxError, u16, Level); 4] = [
+            (refused().into(), 429, Level::DEBUG),
+            (std::io::Error::other(refused()).into(), 429, Level::DEBUG),
+            (
+                violations.into_result().expect_err("there is one").into(),
+                422,
+                Level::DEBUG,
+            ),
+            ("the disk is full".into(), 500, Level::ERROR),
+        ];
+        for (error, status, level) in errors {
+            let heard = Heard::default();
+            let response = with_default(heard.clone(), || answer_to(&*error, Version::HTTP_11));
+            assert_eq!(response.status(), status, "{error}");
+            let levels = heard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            assert_eq!(*levels, [level], "{error}");
+        }
+    }
+}

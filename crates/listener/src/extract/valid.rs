@@ -55,7 +55,8 @@ impl Violations {
         Self(Vec::new())
     }
 
-    /// Something is wrong with the field at `pointer`, a JSON Pointer (RFC 6901) such as `/items/0/price`, or `""` for the whole.
+    /// Something is wrong with the field at `pointer`, a JSON Pointer (RFC 6901) such as `/items/0/price`, or `""` for the whole. Of one
+    /// that is longer than 256 bytes, the nearest ancestor that is not.
     ///
     /// The reason goes over the wire and into logs: it has no values in it that are secret.
     pub fn add(&mut self, pointer: &str, reason: impl Into<Cow<'static, str>>) {

@@ -43,6 +43,7 @@ impl Alarm {
 impl Future for Alarm {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
         if this.seen.is_same(cx) && !this.sleep.is_elapsed() {

@@ -2,7 +2,8 @@
 
 use super::{
     MediaType,
-    media_type::{Parts, parts, quoted_len},
+    media_type::{Parts, parts},
+    parameters::quoted_len,
 };
 
 /// The most ranges that are read. Browsers send fewer than ten.

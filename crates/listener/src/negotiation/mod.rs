@@ -91,6 +91,7 @@
 mod accept;
 mod consumes;
 mod media_type;
+mod parameters;
 mod produces;
 
 pub use self::{
@@ -102,8 +103,9 @@ pub use self::{
 pub use crate::reply::ResponseFuture;
 
 #[cfg(feature = "multipart")]
-pub(crate) use self::media_type::Parameters;
+pub(crate) use self::parameters::Parameters;
 pub(crate) use self::{
     accept::elements,
-    media_type::{Parts, Twice, Value, parameter, parts},
+    media_type::{Parts, parts},
+    parameters::{Twice, Value, parameter},
 };
