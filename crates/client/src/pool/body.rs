@@ -134,6 +134,10 @@ fn return_http1(lease: Lease, rest: Option<Incoming>, upload: Option<Arc<Upload>
     if too_long || conn.control.is_poisoned.load(Ordering::Relaxed) {
         return lease.discard();
     }
+    if rest.is_none() {
+        // On another thread hyper wakes the reader a moment before it says that it is done.
+        lease.inner().returning(conn.control.id);
+    }
     let handover = &conn.control.handover;
     if let Err(returning) = handover.park(Box::new(Returning::new(lease, rest, upload))) {
         return drop(returning);

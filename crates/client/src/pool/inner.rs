@@ -194,6 +194,14 @@ impl Inner {
         self.with(|core, now, actions| core.release(id, reuse, now, actions));
     }
 
+    pub(super) fn returning(&self, id: ConnId) {
+        self.with(|core, _, _| core.returning(id));
+    }
+
+    pub(super) fn delayed(&self, id: ConnId) {
+        self.with(|core, _, actions| core.delayed(id, actions));
+    }
+
     pub(super) fn upgraded(&self, id: ConnId) {
         self.with(|core, _, actions| core.upgraded(id, actions));
     }
@@ -395,9 +403,6 @@ async fn dial(
     connecting: Pin<Box<dyn Future<Output = Made> + Send>>,
     hurry: Option<Duration>,
 ) {
-    // For the connections that are coming free: on another thread hyper wakes the reader of a response a moment before it says that it is
-    // done, and the next request would be a new connection's.
-    tokio::task::yield_now().await;
     let is_spare = match (guard.pool.upgrade(), guard.id) {
         (Some(pool), Some(id)) => pool.with(|core, _, actions| core.is_spare(id, actions)),
         _ => return,

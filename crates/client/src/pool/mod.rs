@@ -17,8 +17,10 @@
 //!   and the answer is remembered for as long as an unused connection is kept, but for ten minutes at most.
 //!
 //! A connection is opened only where a request waits for one and no other is on its way, and belongs to whoever is first in the queue when
-//! it is there. So a caller that gives up wastes nothing, and there are never more connections than requests were under way at once. If
-//! opening fails, all who waited when it began are told; they do not try the same again one after the other.
+//! it is there. Where one comes free before that has begun, none is opened; and none where one is about to come free, as a caller may have
+//! read the end of a response a moment before hyper is done with it. So a caller that gives up wastes nothing, and there are never more
+//! connections than requests were under way at once. If opening fails, all who waited when it began are told; they do not try the same
+//! again one after the other.
 //!
 //! # Limits and waiting
 //!

@@ -25,12 +25,15 @@ pub(super) struct Returning {
     timer: Option<Pin<Box<Sleep>>>,
     /// How far the upload was when the timer began.
     uploaded: u64,
+    /// Whether requests wait for this and not for a connection of their own: until hyper was asked once.
+    is_expected: bool,
 }
 
 impl Returning {
     pub(super) fn new(lease: Lease, rest: Option<Incoming>, upload: Option<Arc<Upload>>) -> Self {
         let config = &lease.inner().config;
         Self {
+            is_expected: rest.is_none(),
             left: config.drain_bytes,
             patience: config.drain_timeout,
             lease,
@@ -70,6 +73,10 @@ impl Returning {
         }
         if self.lease.conn().is_closed() {
             return Poll::Ready(false);
+        }
+        if std::mem::take(&mut self.is_expected) {
+            let lease = &self.lease;
+            lease.inner().delayed(lease.conn().control.id);
         }
         self.wait(cx)
     }

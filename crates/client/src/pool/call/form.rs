@@ -135,3 +135,20 @@ pub(super) fn hold(request: &mut Request<SendBody>, timeout: Option<Duration>) {
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without it, what is asked for the second time is a tunnel.
+    #[test]
+    fn a_copy_asks_for_the_same_protocol() {
+        let mut request = Request::new(SendBody::new(Body::empty()));
+        *request.method_mut() = Method::CONNECT;
+        let websocket = Protocol::from_static("websocket");
+        request.extensions_mut().insert(websocket.clone());
+        let copy = Copy::of(&request).expect("the body is empty");
+        let request = copy.into_request(Method::CONNECT);
+        assert_eq!(request.extensions().get(), Some(&websocket));
+    }
+}

@@ -37,6 +37,7 @@ where
             requests: 0,
             expires,
             is_retired: false,
+            is_returning: false,
         });
         self.dialing -= 1;
         let origin = &mut self.origins[at];
@@ -127,7 +128,7 @@ where
                 ..
             }
         );
-        if is_ahead || self.origins[at].dialing + self.untold(at) <= self.needed(at) {
+        if is_ahead || self.coming(at) <= self.needed(at) {
             return false;
         }
         self.slots.remove(id.at);
@@ -188,7 +189,7 @@ where
         }
         loop {
             let origin = &self.origins[at];
-            let coming = origin.dialing + self.untold(at);
+            let coming = self.coming(at);
             let lacking = self.needed(at).saturating_sub(coming);
             if lacking == 0 {
                 return;
@@ -227,6 +228,12 @@ where
             None if origin.is_impatient => waiting,
             None => waiting.min(1),
         }
+    }
+
+    /// Connections that those who wait will have without another dial.
+    fn coming(&self, at: usize) -> usize {
+        let origin = &self.origins[at];
+        origin.dialing + origin.returning + self.untold(at)
     }
 
     /// Connections whose peers have yet to say how many streams they take.
@@ -320,6 +327,7 @@ where
     /// Takes a connection out of every list of those that can be used.
     fn forget(&mut self, at: usize) {
         self.unlink_idle(at);
+        self.expect_no_more(at);
         let origin = &mut self.origins[self.slots[at].origin];
         origin.http2.retain(|&other| other != at);
     }

@@ -7,11 +7,12 @@
 //!
 //! - A connection counts from the start of its dial until its socket is gone, so no cap is ever exceeded.
 //! - Where somebody waits there is no unused connection, unless the waiter has asked for one that was not idle.
-//! - Where somebody waits, a dial is under way, or a connection is closing to make room for one, or a cap stands in the way and every
-//!   connection under it is in use.
+//! - Where somebody waits, a dial is under way, or a connection is closing to make room for one or about to come free, or a cap stands in
+//!   the way and every connection under it is in use.
 //! - Waiters of one origin are served in the order they came. One that asks for a connection that was not idle comes first: it has
 //!   waited before.
 
+mod finish;
 mod grow;
 mod keep;
 mod list;
@@ -71,6 +72,8 @@ struct Origin<K> {
     slots: usize,
     dialing: usize,
     closing: usize,
+    /// Connections that are about to come free.
+    returning: usize,
     /// Unused connections, of both protocols.
     idle_count: usize,
     /// How many streams its connections took when last heard.
@@ -123,6 +126,8 @@ struct Open<T> {
     expires: Option<Instant>,
     /// It takes no new request, and is closed after the last.
     is_retired: bool,
+    /// Its request is over but for a moment.
+    is_returning: bool,
 }
 
 impl<T> Open<T> {
@@ -297,53 +302,6 @@ where
         }
     }
 
-    /// A request is over. With `reuse`, its connection takes another one.
-    pub(crate) fn release(
-        &mut self,
-        id: ConnId,
-        reuse: bool,
-        now: Instant,
-        actions: &mut Actions<K, T, W>,
-    ) {
-        self.leases -= 1;
-        let limit = self.limits.requests;
-        let Some(open) = self.open(id) else { return };
-        open.active -= 1;
-        if !reuse && open.speaks == Speaks::Http1 {
-            self.close(id.at, Why::Spent, actions);
-        } else if !reuse || open.is_retired || is_expired(open, limit, now) {
-            return self.retire(id, actions);
-        } else {
-            self.offer(id.at, now, actions);
-        }
-        self.fill(self.slots[id.at].origin, actions);
-    }
-
-    /// The connection takes no new request, and is closed after those that it carries.
-    pub(crate) fn retire(&mut self, id: ConnId, actions: &mut Actions<K, T, W>) {
-        let Some(open) = self.open(id) else { return };
-        open.is_retired = true;
-        let is_unused = open.active == 0;
-        let origin = self.slots[id.at].origin;
-        self.origins[origin].http2.retain(|&at| at != id.at);
-        if is_unused {
-            self.close(id.at, Why::Retired, actions);
-        }
-        self.fill(origin, actions);
-    }
-
-    /// A request is over, and its HTTP/1.1 connection speaks something else now.
-    pub(crate) fn upgraded(&mut self, id: ConnId, actions: &mut Actions<K, T, W>) {
-        self.leases -= 1;
-        if self.open(id).is_none() {
-            return;
-        }
-        let state = std::mem::replace(&mut self.slots[id.at].state, State::Upgraded);
-        if let State::Open(open) = state {
-            actions.push(Action::Drop { conn: open.conn });
-        }
-    }
-
     /// How many streams an HTTP/2 connection takes at once, as its peer has said.
     pub(crate) fn set_streams(
         &mut self,
@@ -393,6 +351,7 @@ where
             slots: 0,
             dialing: 0,
             closing: 0,
+            returning: 0,
             idle_count: 0,
             streams: None,
             is_starved: false,

@@ -156,17 +156,39 @@ async fn a_connection_that_comes_free_at_once_is_waited_for() {
     let pool = Pool::new(pipes.clone());
     let uri = Uri::from_static("http://h/");
     let mut origin = pool.origin(Destination::of(&uri).expect("an origin"));
-    let ready = Service::<Request<Body>>::ready(&mut origin).await;
+    let ready = ServiceExt::<Request<Body>>::ready(&mut origin).await;
     ready.expect("a connection");
     let next = pool.clone().call(get("http://h/"));
     drop(origin);
     let response = next.await.expect("a response");
     response.discard().await.expect("the end");
+    until(&pool, |stats| stats.connecting == 0).await;
     let stats = pool.stats();
-    assert_eq!(
-        (pipes.count(), stats.dialed, stats.connections()),
-        (1, 1, 1)
-    );
+    assert_eq!((pipes.count(), stats.dialed, stats.idle), (1, 1, 1));
+}
+
+/// Its response is over, but nobody knows when it will be.
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_upload_goes_on_holds_nobody_up() {
+    let server = |stream| {
+        serve(stream, |request: Request<Body>| async move {
+            tokio::spawn(http_body_util::BodyExt::collect(request.into_body()));
+            Response::new(Body::from("enough"))
+        })
+    };
+    let pipes = Pipes::new(server);
+    let pool = Pool::new(pipes.clone());
+    let (body, upload) = ControlledBody::new();
+    upload.data("and then nothing");
+    let request = Request::put("http://h/").body(Body::new(body));
+    let response = pool.clone().oneshot(request.expect("a request")).await;
+    let response = response.expect("a response");
+    let began = tokio::time::Instant::now();
+    response.discard().await.expect("the end");
+    let response = pool.clone().oneshot(get("http://h/")).await;
+    assert_eq!(response.expect("a response").status(), 200);
+    assert_eq!((began.elapsed(), pipes.count()), (Duration::ZERO, 2));
+    drop(upload);
 }
 
 /// A server whose one body ends when the test says so.

@@ -16,7 +16,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     net::TcpStream,
 };
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 use super::{Pipes, get, over_tcp, until};
 
@@ -97,7 +97,7 @@ async fn the_second_connection_is_made_with_the_timeouts_of_the_request() {
         let asked = asked.clone();
         move |to: Destination| {
             asked.lock().expect("no panic").push(to.connect_timeout());
-            tower::Service::call(&mut pipes.clone(), to)
+            Service::call(&mut pipes.clone(), to)
         }
     });
     let pool = Pool::new(connector);

@@ -197,6 +197,41 @@ fn a_dial_that_nobody_waits_for_any_more_does_not_begin() {
 }
 
 #[test]
+fn a_connection_that_is_about_to_come_free_is_waited_for_as_long_as_it_is() {
+    let mut shell = Shell::new(limits());
+    let waiter = shell.later(1);
+    let id = shell.dialed(Speaks::Http1);
+    let grant = shell.granted(&waiter);
+    shell.with(|core, _, _| core.returning(id));
+    let waiter = shell.later(1);
+    assert!(shell.dials.is_empty());
+    // One of two.
+    let other = shell.later(1);
+    assert_eq!(shell.dials.len(), 1);
+    shell.release(&grant);
+    let grant = shell.granted(&waiter);
+    assert_eq!(grant.id, id);
+    assert!(shell.begin());
+    shell.failed();
+    assert!(shell.take(&other).is_some());
+
+    shell.with(|core, _, _| core.returning(id));
+    let waiter = shell.later(1);
+    assert!(shell.dials.is_empty());
+    shell.with(|core, _, actions| core.delayed(id, actions));
+    assert_eq!(shell.dials.len(), 1);
+    shell.dialed(Speaks::Http1);
+    shell.granted(&waiter);
+
+    // It is of no use after all.
+    shell.with(|core, _, _| core.returning(id));
+    shell.later(1);
+    assert!(shell.dials.is_empty());
+    shell.with(|core, now, actions| core.release(id, false, now, actions));
+    assert_eq!(shell.dials.len(), 1);
+}
+
+#[test]
 fn the_origin_that_was_asked_for_last_needs_no_look_up() {
     let mut shell = Shell::new(limits());
     // Nobody was asked for yet.

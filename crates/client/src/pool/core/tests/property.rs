@@ -19,6 +19,8 @@ enum Op {
     Gone,
     Lost(usize),
     Upgraded(usize),
+    Returning(usize),
+    Delayed(usize),
     Streams { which: usize, streams: usize },
     Retire(usize),
     Pass(u8),
@@ -40,6 +42,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => Just(Op::Gone),
         1 => any::<usize>().prop_map(Op::Lost),
         1 => any::<usize>().prop_map(Op::Upgraded),
+        3 => any::<usize>().prop_map(Op::Returning),
+        1 => any::<usize>().prop_map(Op::Delayed),
         2 => (any::<usize>(), 0..5usize).prop_map(|(which, streams)| Op::Streams { which, streams }),
         1 => any::<usize>().prop_map(Op::Retire),
         1 => any::<u8>().prop_map(Op::Pass),
@@ -147,6 +151,22 @@ impl Model {
                     }
                 }
             }
+            Op::Returning(which) => {
+                if let Some(at) = pick(&self.grants, which) {
+                    let id = self.grants[at].id;
+                    let is_http1 =
+                        matches!(shell.core.open(id), Some(open) if open.speaks == Speaks::Http1);
+                    if is_http1 {
+                        shell.with(|core, _, _| core.returning(id));
+                    }
+                }
+            }
+            Op::Delayed(which) => {
+                if let Some(at) = pick(&self.grants, which) {
+                    let id = self.grants[at].id;
+                    shell.with(|core, _, actions| core.delayed(id, actions));
+                }
+            }
             Op::Streams { which, streams } => {
                 if let Some(at) = pick(&shell.open, which) {
                     let id = shell.open[at];
@@ -193,14 +213,17 @@ impl Model {
             assert!(origin.http2.len() <= core.limits.http2_per_origin);
             assert!(origin.idle_count <= core.limits.idle_per_origin);
             idle += origin.idle_count;
-            let mut room = 0;
+            let (mut room, mut returning) = (0, 0);
             for (_, slot) in slots {
                 if let State::Open(open) = &slot.state {
                     assert!(open.speaks == Speaks::Http2 || open.active <= 1, "busy");
                     assert_eq!(slot.idle.is_linked(), open.active == 0 && !open.is_retired);
                     room += open.room();
+                    returning += usize::from(open.is_returning);
+                    assert!(open.active > 0 || !open.is_returning);
                 }
             }
+            assert_eq!(returning, origin.returning);
             let waiting = origin.queue.len();
             let fresh = core
                 .waiters
@@ -213,7 +236,7 @@ impl Model {
             // Only those may wait beside room who have asked for a connection that was not idle.
             assert!(room == 0 || is_fresh_first);
             // Whoever closes is followed by a dial.
-            let is_coming = origin.dialing + origin.closing > 0 || core.untold(at) > 0;
+            let is_coming = origin.dialing + origin.closing + returning > 0 || core.untold(at) > 0;
             let is_at_cap = origin.slots >= core.limits.per_origin
                 || core.slots.len() >= core.limits.total && origin.is_starved
                 || origin.speaks == Some(Speaks::Http2)
