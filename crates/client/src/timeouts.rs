@@ -24,7 +24,8 @@ pub struct Timeouts {
     /// sends its body anyway. Default: 1 s. `None` does not wait, and neither does HTTP/2, over which hyper does
     /// not tell: there the expectation is sent, and the body after it.
     pub expect_continue: Option<Duration>,
-    /// From the end of the request to the head of the response. Default: none, as only the caller knows how long an answer may take.
+    /// From the end of the request to the head of the response. Default: none, as only the caller knows how long an answer may take. A
+    /// body that is [whole](bartizan_core::Body::whole) is handed over in one piece, so sending it counts as well.
     pub first_byte: Option<Duration>,
     /// Between two pieces of the response body. Default: 30 s.
     pub read: Option<Duration>,

@@ -103,8 +103,9 @@ impl Timings {
         self.tls
     }
 
-    /// From there being a connection until the last of the request was handed to it, a wait for `100-continue` included. The system
-    /// may have some of it in a buffer still. A response that came before the end of the request ends this, too.
+    /// From there being a connection until the last of the request was handed to it, a wait for `100-continue` included. Some of it
+    /// may be in a buffer still: of a body that is whole, which is handed over in one piece, all. A response that came before the end of
+    /// the request ends this, too.
     pub const fn sending(&self) -> Duration {
         self.sending
     }
