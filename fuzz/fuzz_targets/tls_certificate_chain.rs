@@ -17,6 +17,6 @@ fuzz_target!(|input: &[u8]| {
         certificates.push(certificate.to_vec());
         rest = after;
     }
-    let root = include_bytes!("../seeds/certificate/ca.der");
+    let root = include_bytes!("../seeds/tls_certificate/ca.der");
     fuzzing::path(certificates, root, &PROVIDER);
 });

@@ -8,8 +8,8 @@ use bartizan_tls::{Chain, Provider, fuzzing};
 use libfuzzer_sys::fuzz_target;
 
 static ABOUT: LazyLock<(Chain, Provider)> = LazyLock::new(|| {
-    let leaf = include_bytes!("../seeds/certificate/leaf.der");
-    let ca = include_bytes!("../seeds/certificate/ca.der");
+    let leaf = include_bytes!("../seeds/tls_certificate/leaf.der");
+    let ca = include_bytes!("../seeds/tls_certificate/ca.der");
     (fuzzing::chain(&[leaf, ca]), Provider::aws_lc())
 });
 
