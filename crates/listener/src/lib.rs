@@ -184,6 +184,7 @@ pub mod accept;
 mod activity;
 mod address;
 mod answer;
+mod ascii;
 pub mod bind;
 mod body;
 pub mod caching;

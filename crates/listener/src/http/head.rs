@@ -5,6 +5,7 @@ use http::{
 };
 
 use super::HttpSettings;
+use crate::ascii::alphanumeric_or;
 
 /// The status of a refusal, and the detail that goes with it.
 pub(crate) type Refusal = (StatusCode, &'static str);
@@ -106,21 +107,7 @@ fn settle_target<B>(request: &mut Request<B>) -> Result<(), Refusal> {
 }
 
 /// Bytes of `uri-host [ ":" port ]` (RFC 3986 section 3.2.2). A table, because it is asked of every byte of every `Host`.
-const OF_HOST: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let others = b"-._~!$&'()*+,;=:%[]";
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-};
+const OF_HOST: [bool; 256] = alphanumeric_or(b"-._~!$&'()*+,;=:%[]");
 
 /// Empty is a host: some targets have none.
 fn is_host(host: &[u8]) -> bool {

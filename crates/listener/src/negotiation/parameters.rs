@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::ascii::alphanumeric_or;
+
 /// The most parameters that are read. Types in use have one or two.
 pub(super) const MAX_PARAMETERS: usize = 16;
 
@@ -12,21 +14,7 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
     // A table, because it is asked of every byte of every `Accept`.
-    const TOKEN: [bool; 256] = {
-        let mut table = [false; 256];
-        let mut byte = 0_u8;
-        while byte < 128 {
-            table[byte as usize] = byte.is_ascii_alphanumeric();
-            byte += 1;
-        }
-        let others = b"!#$%&'*+-.^_`|~";
-        let mut at = 0;
-        while at < others.len() {
-            table[others[at] as usize] = true;
-            at += 1;
-        }
-        table
-    };
+    const TOKEN: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
     TOKEN[byte as usize]
 }
 

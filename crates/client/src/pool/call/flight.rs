@@ -121,25 +121,19 @@ impl Flight {
             })
         });
         lease.begin();
-        match &lease.conn().sender {
+        let one = Try {
+            lease,
+            copy,
+            upload,
+            added,
+        };
+        match &one.lease.conn().sender {
             Sender::Http1(sender) => {
                 let sending = lock(sender).try_send_request(request);
-                let one = Try {
-                    lease,
-                    copy,
-                    upload,
-                    added,
-                };
                 Box::pin(Fly::new(sending, (self, one), first_byte))
             }
             Sender::Http2(sender) => {
                 let sending = sender.clone().try_send_request(request);
-                let one = Try {
-                    lease,
-                    copy,
-                    upload,
-                    added,
-                };
                 Box::pin(Fly::new(sending, (self, one), first_byte))
             }
         }

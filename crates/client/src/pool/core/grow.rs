@@ -189,8 +189,7 @@ where
         }
         loop {
             let origin = &self.origins[at];
-            let coming = self.coming(at);
-            let lacking = self.needed(at).saturating_sub(coming);
+            let lacking = self.needed(at).saturating_sub(self.coming(at));
             if lacking == 0 {
                 return;
             }
