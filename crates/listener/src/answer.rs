@@ -1,17 +1,16 @@
-//! One request: what the service makes of it, and what the listener says where the service does not.
+//! One request, and what the service makes of it.
 
 use std::{
+    any::Any,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
-use bartizan_core::{Body, BoxError, find, problem};
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER},
-};
+use bartizan_core::{Body, BoxError, problem};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -19,11 +18,11 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::{
-    body::{TrackedBody, has_content, is_tunnel},
-    http::{Guarded, HttpSettings, Refusal, RequestBodyError, check, hand_over, is_over_limit},
+    body::TrackedBody,
+    http::{Guarded, HttpSettings, Refusal, check},
     in_flight::InFlight,
     place::Place,
-    reply,
+    respond::{Asked, of_error, of_listener, of_service, refuse},
 };
 
 /// The service as hyper sees it, on one connection.
@@ -51,19 +50,21 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let settings = self.place.settings();
-        let (method, version) = (request.method().clone(), request.version());
+        let asked = Asked::by(&request);
+        let in_flight = InFlight::new(&self.place);
         let state = match check(&mut request, settings) {
-            Ok(()) => State::Waiting {
-                service: self.service.clone(),
-                request: Some(guarded(request, settings)),
-            },
+            Ok(()) => {
+                let (mut head, body) = request.into_parts();
+                let body = guarded(&head, body, settings);
+                in_flight.info().attach(&mut head.extensions);
+                State::begin(self.service.clone(), Request::from_parts(head, body))
+            }
             Err(refusal) => State::Refused(refusal),
         };
         Answer {
             state,
-            in_flight: Some(InFlight::new(&self.place)),
-            method,
-            version,
+            in_flight: Some(in_flight),
+            asked,
             alarm: None,
         }
     }
@@ -73,32 +74,60 @@ pin_project! {
     /// The response to one request.
     ///
     /// hyper and tokio move it several times before it is where it stays, and over HTTP/1.1 every idle connection has room for one. So it is
-    /// written by hand to be small, and the service's future, which may be of any size, is boxed: that costs less than the moves.
+    /// written by hand to be small: a service that is ready is called at once, and its future, which may be of any size, is boxed. That
+    /// costs less than the moves.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct Answer<S, F> {
         state: State<S, F>,
         // `None` once the response has it.
         in_flight: Option<InFlight>,
-        method: Method,
-        version: Version,
+        asked: Asked,
         // Made with the first wait: most services need none, or answer at once.
         alarm: Option<Pin<Box<Sleep>>>,
     }
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one comes first, and boxing the request would cost more than moving it"
-)]
 enum State<S, F> {
-    /// The service is asked whether it is ready.
-    Waiting {
-        service: S,
-        request: Option<Request<Body>>,
-    },
+    /// The service was not ready, and is asked again.
+    Waiting(Box<(S, Option<Request<Body>>)>),
     Calling(Pin<Box<F>>),
+    Failed(BoxError),
     /// The service is not to see the request.
     Refused(Refusal),
+    /// It goes on where it ends one request, and not all those on its connection.
+    Panicked(Option<Box<dyn Any + Send>>),
+}
+
+impl<S: Service<Request<Body>, Error: Into<BoxError>>> State<S, S::Future> {
+    /// Calls the service, if it is ready.
+    fn begin(mut service: S, request: Request<Body>) -> Self {
+        let mut request = Some(request);
+        // By reference: what is in flight here is large.
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            // Who is not ready is asked again by who can be woken.
+            let mut cx = Context::from_waker(Waker::noop());
+            Self::call(&mut service, &mut request, &mut cx)
+        }));
+        match called {
+            Ok(Poll::Ready(state)) => state,
+            Ok(Poll::Pending) => Self::Waiting(Box::new((service, request))),
+            Err(panic) => Self::Panicked(Some(panic)),
+        }
+    }
+
+    fn call(
+        service: &mut S,
+        request: &mut Option<Request<Body>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Self> {
+        Poll::Ready(match ready!(service.poll_ready(cx)) {
+            Ok(()) => {
+                let request = request.take().expect("it is called once");
+                Self::Calling(Box::pin(service.call(request)))
+            }
+            Err(error) => Self::Failed(error.into()),
+        })
+    }
 }
 
 impl<S, F, RB> Future for Answer<S, F>
@@ -111,57 +140,49 @@ where
     type Output = Result<Response<TrackedBody<RB>>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answered = match self.as_mut().poll_service(cx) {
-            Poll::Ready(answered) => answered,
+        let this = self.as_mut().project();
+        let asked = *this.asked;
+        let answered = loop {
+            match this.state {
+                // ## Waiting => (Calling | Failed)
+                State::Waiting(waiting) => {
+                    let (service, request) = &mut **waiting;
+                    match State::call(service, request, cx) {
+                        Poll::Ready(state) => *this.state = state,
+                        Poll::Pending => break None,
+                    }
+                }
+                State::Calling(future) => match future.as_mut().poll(cx) {
+                    Poll::Ready(Ok(response)) => {
+                        let in_flight = this.in_flight.take().expect("it is answered once");
+                        return Poll::Ready(Ok(of_service(response, asked, in_flight)));
+                    }
+                    Poll::Ready(Err(error)) => break Some(of_error(&*error.into(), asked)),
+                    Poll::Pending => break None,
+                },
+                State::Failed(error) => break Some(of_error(&**error, asked)),
+                State::Refused((status, detail)) => break Some(refuse(*status, detail, asked)),
+                State::Panicked(panic) => {
+                    resume_unwind(panic.take().expect("polled after it had panicked"))
+                }
+            }
+        };
+        let response = match answered {
+            Some(response) => response,
             // The answer before the timer.
-            Poll::Pending => {
+            None => {
                 ready!(self.as_mut().poll_timeout(cx));
                 let detail = "the service took too long";
-                Err(problem(StatusCode::SERVICE_UNAVAILABLE, detail))
+                problem(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
         };
         let this = self.project();
-        let in_flight = this.in_flight.take().expect("polled after it had answered");
-        Poll::Ready(Ok(finish(answered, this.method, *this.version, in_flight)))
+        let in_flight = this.in_flight.take().expect("it is answered once");
+        Poll::Ready(Ok(of_listener(response, asked, in_flight)))
     }
 }
 
-impl<S, F, RB> Answer<S, F>
-where
-    S: Service<Request<Body>, Response = Response<RB>, Future = F>,
-    S::Error: Into<BoxError>,
-    F: Future<Output = Result<Response<RB>, S::Error>>,
-{
-    /// The service's response, or what stands for its error.
-    fn poll_service(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<RB>, Response<Body>>> {
-        let this = self.project();
-        let version = *this.version;
-        let failed = |error: S::Error| answer_to(&*error.into(), version);
-        loop {
-            match this.state {
-                // ## Waiting => Calling
-                State::Waiting { service, request } => {
-                    ready!(service.poll_ready(cx)).map_err(failed)?;
-                    let mut request = request.take().expect("it is called once");
-                    // Not before: what is allocated in one go, and soon freed, the allocator has at hand.
-                    if let Some(in_flight) = this.in_flight {
-                        in_flight.info().attach(request.extensions_mut());
-                    }
-                    let future = Box::pin(service.call(request));
-                    *this.state = State::Calling(future);
-                }
-                State::Calling(future) => return future.as_mut().poll(cx).map_err(failed),
-                State::Refused(refusal) => {
-                    let (status, detail) = *refusal;
-                    return Poll::Ready(Err(refuse(status, detail, version)));
-                }
-            }
-        }
-    }
-
+impl<S, F> Answer<S, F> {
     /// Ready when the service has had its time.
     fn poll_timeout(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
@@ -176,199 +197,16 @@ where
     }
 }
 
-/// What hyper gets.
-fn finish<RB: http_body::Body<Error: Into<BoxError>>>(
-    answered: Result<Response<RB>, Response<Body>>,
-    method: &Method,
-    version: Version,
-    in_flight: InFlight,
-) -> Response<TrackedBody<RB>> {
-    let settings = in_flight.settings();
-    let server = settings.server_header.clone();
-    // The connection has brought as many requests as it may.
-    let is_last = settings
-        .max_requests
-        .is_some_and(|most| in_flight.activity().begun() >= most);
-    let is_read;
-    let mut response = match answered {
-        Ok(response) if is_tunnel(method, response.status()) => {
-            // With this, the connection, or the stream, is no longer HTTP's.
-            if version != Version::HTTP_2 {
-                in_flight.activity().set_tunnel();
-            }
-            let (in_flight, of_tunnel) = in_flight.share();
-            hand_over(of_tunnel);
-            return response.map(|body| TrackedBody::tunnel(body, in_flight));
-        }
-        Ok(response) => {
-            is_read = has_content(method, response.status());
-            response.map(|body| TrackedBody::new(body, in_flight, is_read))
-        }
-        Err(response) => {
-            is_read = method != Method::HEAD;
-            response.map(|body| TrackedBody::own(body, in_flight, is_read))
-        }
-    };
-    if version != Version::HTTP_2 {
-        // Without content, hyper withholds the body itself.
-        if is_last {
-            close(&mut response);
-        }
-    } else if !is_read {
-        response = without_content(response, method);
+/// The body, held to what is set.
+fn guarded(head: &Parts, body: Incoming, settings: &HttpSettings) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
     }
-    if let Some(server) = server {
-        response.headers_mut().entry(SERVER).or_insert(server);
-    }
-    response
-}
-
-/// The request with its body held to what is set.
-#[inline]
-fn guarded(request: Request<Incoming>, settings: &HttpSettings) -> Request<Body> {
-    let (head, body) = request.into_parts();
-    let body = if body.is_end_stream() {
-        Body::empty()
-    } else {
-        // Streams of messages, and silence between them is no slowness.
-        let is_grpc = head
-            .headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        let rate = settings.min_request_rate.filter(|_| !is_grpc);
-        Body::new(Guarded::new(body, settings.max_body_bytes, rate))
-    };
-    Request::from_parts(head, body)
-}
-
-/// The response that stands for an error.
-fn answer_to(error: &(dyn std::error::Error + 'static), version: Version) -> Response<Body> {
-    // Whoever may cause a line of the log at will, may fill the disk.
-    if is_over_limit(error) {
-        tracing::debug!(error, "a body was too long");
-        let detail = "the body is too long";
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, detail, version);
-    }
-    if let Some(body) = find::<RequestBodyError>(error) {
-        tracing::debug!(error, "a request's body ended too early");
-        let (status, detail) = if body.is_too_slow() {
-            (StatusCode::REQUEST_TIMEOUT, "the body came too slowly")
-        } else {
-            (StatusCode::BAD_REQUEST, "the body is broken")
-        };
-        return refuse(status, detail, version);
-    }
-    if let Some(response) = reply::of_error(error) {
-        tracing::debug!(error, "a request was refused");
-        return response;
-    }
-    if find::<hyper::Error>(error).is_some_and(is_of_the_peer) {
-        tracing::debug!(error, "the request broke off");
-    } else {
-        tracing::error!(error, "the service failed");
-    }
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "the service failed")
-}
-
-fn is_of_the_peer(error: &hyper::Error) -> bool {
-    error.is_incomplete_message()
-        || error.is_closed()
-        || error.is_canceled()
-        || error.is_body_write_aborted()
-}
-
-/// A refusal for which the peer is to blame, and after which its connection is of no use where the body is still to come.
-fn refuse(status: StatusCode, detail: &str, version: Version) -> Response<Body> {
-    let mut response = problem(status, detail);
-    let leaves_body = matches!(
-        status,
-        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
-    );
-    if leaves_body && version != Version::HTTP_2 {
-        close(&mut response);
-    }
-    response
-}
-
-fn close<B>(response: &mut Response<B>) {
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-}
-
-/// Keeps the head as it would be with the body (RFC 9110 section 9.3.2), whose length only `HEAD` is told.
-fn without_content<B: http_body::Body<Error: Into<BoxError>>>(
-    mut response: Response<TrackedBody<B>>,
-    method: &Method,
-) -> Response<TrackedBody<B>> {
-    if let (Some(length), &Method::HEAD) = (response.body().size_hint().exact(), method) {
-        let headers = response.headers_mut();
-        headers.entry(CONTENT_LENGTH).or_insert(length.into());
-    }
-    response.map(TrackedBody::withheld)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Mutex, PoisonError};
-
-    use bartizan_core::{Rejection, RejectionKind};
-    use tracing::{
-        Event, Id, Level, Metadata, Subscriber,
-        span::{Attributes, Record},
-        subscriber::with_default,
-    };
-
-    use super::*;
-    use crate::extract::Violations;
-
-    /// Hears how loud the log is.
-    #[derive(Clone, Default)]
-    struct Heard(Arc<Mutex<Vec<Level>>>);
-
-    impl Subscriber for Heard {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-        fn event(&self, event: &Event<'_>) {
-            let mut levels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            levels.push(*event.metadata().level());
-        }
-
-        fn enter(&self, _: &Id) {}
-
-        fn exit(&self, _: &Id) {}
-    }
-
-    #[test]
-    fn what_anybody_may_cause_at_will_is_no_error_in_the_log() {
-        let refused = || Rejection::new(RejectionKind::Limited, "test");
-        let mut violations = Violations::new();
-        violations.add("", "is never right");
-        let errors: [(BoxError, u16, Level); 4] = [
-            (refused().into(), 429, Level::DEBUG),
-            (std::io::Error::other(refused()).into(), 429, Level::DEBUG),
-            (
-                violations.into_result().expect_err("there is one").into(),
-                422,
-                Level::DEBUG,
-            ),
-            ("the disk is full".into(), 500, Level::ERROR),
-        ];
-        for (error, status, level) in errors {
-            let heard = Heard::default();
-            let response = with_default(heard.clone(), || answer_to(&*error, Version::HTTP_11));
-            assert_eq!(response.status(), status, "{error}");
-            let levels = heard.0.lock().unwrap_or_else(PoisonError::into_inner);
-            assert_eq!(*levels, [level], "{error}");
-        }
-    }
+    // Streams of messages, and silence between them is no slowness.
+    let is_grpc = head
+        .headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let rate = settings.min_request_rate.filter(|_| !is_grpc);
+    Body::new(Guarded::new(body, settings.max_body_bytes, rate))
 }

@@ -8,11 +8,11 @@ use std::{
 
 use bartizan_core::{Body, BoxError};
 use bytes::{Buf, Bytes};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::{activity::Activity, in_flight::InFlight};
+use crate::{activity::Activity, in_flight::InFlight, respond::ForWhat};
 
 pin_project! {
     /// Forwards everything, and notes when the body has ended.
@@ -83,15 +83,18 @@ impl<B: http_body::Body> TrackedBody<B> {
 }
 
 /// Whether such a response, if it is to be had, makes a tunnel of what it goes over (RFC 9110 sections 7.8 and 9.3.6).
-pub(crate) fn is_tunnel(method: &Method, status: StatusCode) -> bool {
-    status == StatusCode::SWITCHING_PROTOCOLS || (method == Method::CONNECT && status.is_success())
+pub(crate) fn is_tunnel(asked: ForWhat, status: StatusCode) -> bool {
+    status == StatusCode::SWITCHING_PROTOCOLS || (asked == ForWhat::Tunnel && status.is_success())
 }
 
 /// Whether the body of such a response is sent at all (RFC 9112 section 6.3). If not, hyper drops it unread.
-pub(crate) fn has_content(method: &Method, status: StatusCode) -> bool {
-    let tunnel = method == Method::CONNECT && status.is_success();
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    !(method == Method::HEAD || status.is_informational() || bodiless || tunnel)
+pub(crate) fn has_content(asked: ForWhat, status: StatusCode) -> bool {
+    let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    match asked {
+        ForWhat::Head => false,
+        ForWhat::Tunnel if status.is_success() => false,
+        ForWhat::Tunnel | ForWhat::Content => !(status.is_informational() || is_bodiless),
+    }
 }
 
 impl<B> http_body::Body for TrackedBody<B>
@@ -319,17 +322,17 @@ mod tests {
 
     #[test]
     fn what_is_dropped_unread_by_right() {
-        for (method, status, sent) in [
-            (Method::GET, 200, true),
-            (Method::HEAD, 200, false),
-            (Method::GET, 204, false),
-            (Method::GET, 304, false),
-            (Method::GET, 101, false),
-            (Method::CONNECT, 200, false),
-            (Method::CONNECT, 403, true),
+        for (asked, status, sent) in [
+            (ForWhat::Content, 200, true),
+            (ForWhat::Head, 200, false),
+            (ForWhat::Content, 204, false),
+            (ForWhat::Content, 304, false),
+            (ForWhat::Content, 101, false),
+            (ForWhat::Tunnel, 200, false),
+            (ForWhat::Tunnel, 403, true),
         ] {
             let status = StatusCode::from_u16(status).expect("valid");
-            assert_eq!(has_content(&method, status), sent, "{method} {status}");
+            assert_eq!(has_content(asked, status), sent, "{asked:?} {status}");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -21,6 +22,10 @@ use crate::{
 
 /// What an HTTP/2 connection begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How many bytes are written from one place rather than from several: the kernel takes a fifth of a microsecond longer to collect a
+/// small response from its head and its body than it takes to copy them together here.
+const GATHERED: usize = 1024;
 
 /// Notes what happens in [`Activity`], and gives the transport back when it is dropped.
 #[derive(Debug)]
@@ -266,8 +271,76 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.cut_off(User::Writer, cx)?;
-        let written = self.inner().poll_write_vectored(cx, bufs);
         let offered = bufs.iter().map(|buf| buf.len()).sum();
+        let written = if offered <= GATHERED {
+            let mut gathered = [const { MaybeUninit::uninit() }; GATHERED];
+            let mut gathered = ReadBuf::uninit(&mut gathered);
+            bufs.iter().for_each(|buf| gathered.put_slice(buf));
+            self.inner().poll_write(cx, gathered.filled())
+        } else {
+            self.inner().poll_write_vectored(cx, bufs)
+        };
         self.note(written, offered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps what it is given, and in how many pieces.
+    #[derive(Default)]
+    struct Pieces(Vec<usize>, Vec<u8>);
+
+    impl AsyncWrite for Pieces {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push(1);
+            self.1.extend(buf);
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push(bufs.len());
+            bufs.iter().for_each(|buf| self.1.extend(&buf[..]));
+            Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_small_is_written_in_one_piece() {
+        let activity = Arc::new(Activity::default());
+        let (mut io, _given_back) = Watched::new(Pieces::default(), Arc::clone(&activity));
+        let (head, body) = (vec![b'h'; 24], vec![b'b'; GATHERED - 24]);
+        for (body, pieces) in [(&body[1..], 1), (&body, 1), (&[b'b'; GATHERED], 2)] {
+            let bufs = [IoSlice::new(&head), IoSlice::new(body)];
+            let both = [&head, body].concat();
+            let before = activity.written();
+            let written = poll_fn(|cx| Pin::new(&mut io).poll_write_vectored(cx, &bufs));
+            assert_eq!(written.await.expect("written"), both.len());
+            assert_eq!(activity.written() - before, both.len() as u64);
+            let inner = io.inner.as_mut().expect("there");
+            assert_eq!(inner.0.pop(), Some(pieces), "{} bytes", both.len());
+            assert_eq!(std::mem::take(&mut inner.1), both);
+        }
     }
 }

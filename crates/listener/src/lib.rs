@@ -219,6 +219,7 @@ pub mod proxy_protocol;
 mod readiness;
 mod reply;
 pub mod request_id;
+mod respond;
 mod serve;
 mod signal;
 pub mod sse;

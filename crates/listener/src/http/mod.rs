@@ -5,6 +5,7 @@
 
 mod alarm;
 mod frames;
+mod handover;
 mod head;
 mod rate;
 mod request_body;
@@ -20,12 +21,13 @@ use std::time::Duration;
 
 pub(crate) use self::{
     frames::{Budgets, Frames, calm},
+    handover::{hand_over, handed_over},
     head::{Refusal, check},
     request_body::{Guarded, is_over_limit},
     seen::Seen,
     settings::capped,
     speak::{Speaker, Speaking},
-    streams::{Streams, hand_over, handed_over},
+    streams::Streams,
     vigil::{Bounds, Sight, Verdict, Why},
     watch::Watch,
 };

@@ -19,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     FrameLimit, HttpSettings, Protocols, Streams,
+    streams::FirstSteps,
     timer::{Moment, Timer},
 };
 use crate::io::Watched;
@@ -92,7 +93,10 @@ pin_project! {
         Detecting { speaker: &'a Speaker, parts: Option<(Watched<I>, S)> },
         Http1 { #[pin] connection: http1::UpgradeableConnection<TokioIo<Watched<I>>, S> },
         // Large, and idle connections of HTTP/1.1 are many.
-        Http2 { connection: Pin<Box<http2::Connection<TokioIo<Watched<I>>, S, Streams>>> },
+        Http2 {
+            connection: Pin<Box<http2::Connection<TokioIo<Watched<I>>, S, Streams>>>,
+            steps: FirstSteps,
+        },
         /// It was asked to end before it was known what was spoken.
         Ended,
     }
@@ -113,7 +117,7 @@ where
         match self.as_mut().project() {
             SpeakingProj::Detecting { .. } => self.set(Speaking::Ended),
             SpeakingProj::Http1 { connection } => connection.graceful_shutdown(),
-            SpeakingProj::Http2 { connection } => connection.as_mut().graceful_shutdown(),
+            SpeakingProj::Http2 { connection, .. } => connection.as_mut().graceful_shutdown(),
             SpeakingProj::Ended => {}
         }
     }
@@ -152,6 +156,7 @@ where
                         let connection = speaker.http2.serve_connection(TokioIo::new(io), service);
                         Speaking::Http2 {
                             connection: Box::pin(connection),
+                            steps: FirstSteps::default(),
                         }
                     } else {
                         let connection = speaker.http1.serve_connection(TokioIo::new(io), service);
@@ -163,9 +168,13 @@ where
                 SpeakingProj::Http1 { connection } => {
                     return connection.poll(cx).map_err(Into::into);
                 }
-                SpeakingProj::Http2 { connection } => {
-                    let _moment = Moment::begin();
-                    return connection.as_mut().poll(cx).map_err(Into::into);
+                SpeakingProj::Http2 { connection, steps } => {
+                    let polled = steps.collect(|| {
+                        let _moment = Moment::begin();
+                        connection.as_mut().poll(cx)
+                    });
+                    steps.take();
+                    return polled.map_err(Into::into);
                 }
                 SpeakingProj::Ended => return Poll::Ready(Ok(())),
             };

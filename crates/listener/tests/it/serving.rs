@@ -1,6 +1,10 @@
 use std::{
     convert::Infallible,
     future::{Ready, ready},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -9,6 +13,7 @@ use axum::{Extension, Router, routing};
 use bartizan_core::{Body, BoxError, Rejection, RejectionKind};
 use bartizan_listener::{ConnectInfo, extract::Violations};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
@@ -291,6 +296,58 @@ async fn an_error_of_readiness_is_one_of_the_service() {
     let server = Server::start(bind().await, Broken);
     let response = h1(server.addr).await.send_request(get("/")).await;
     assert_eq!(response.expect("a response").status(), 500);
+    server.shutdown().await;
+}
+
+/// Panics where it is told to.
+#[derive(Clone, Default)]
+struct Trap {
+    next_is_not_ready: Arc<AtomicBool>,
+}
+
+impl Service<Request<Body>> for Trap {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        assert!(!self.next_is_not_ready.swap(false, SeqCst), "on purpose");
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path().to_owned();
+        assert_ne!(path, "/call", "on purpose");
+        let next_is_not_ready = Arc::clone(&self.next_is_not_ready);
+        Box::pin(async move {
+            assert_ne!(path, "/first%20step", "on purpose");
+            tokio::task::yield_now().await;
+            assert_ne!(path, "/later", "on purpose");
+            next_is_not_ready.store(path == "/next", SeqCst);
+            Ok(Response::new(Body::from("fine")))
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_own_stream_wherever_it_happens() {
+    let server = Server::start(bind().await, Trap::default());
+    let mut client = h2(server.addr).await;
+    for path in ["/call", "/first%20step", "/later", "/next"] {
+        let trapped = if path == "/next" {
+            let response = client.send_request(get(path)).await.expect("a response");
+            assert_eq!(text(response).await, "fine");
+            client.send_request(get("/")).await
+        } else {
+            client.send_request(get(path)).await
+        };
+        trapped.expect_err(path);
+        let response = client.send_request(get("/")).await.expect(path);
+        assert_eq!(text(response).await, "fine", "{path}");
+    }
+    // Over HTTP/1.1 there is nothing but the connection to end.
+    let trapped = h1(server.addr).await.send_request(get("/call")).await;
+    trapped.expect_err("there is no response");
     server.shutdown().await;
 }
 
