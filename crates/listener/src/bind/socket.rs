@@ -87,6 +87,10 @@ impl AcceptedOptions {
             let keep_alive = keep_alive.with_interval(after);
             SockRef::from(io).set_tcp_keepalive(&keep_alive)?;
         }
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        if let Some(bytes) = self.notsent_lowat {
+            SockRef::from(io).set_tcp_notsent_lowat(bytes.get())?;
+        }
         Ok(())
     }
 }

@@ -59,7 +59,8 @@ impl ListenerConfig {
             .reuse_port(sockets.reuse_port)
             .only_v6(sockets.only_v6)
             .nodelay(sockets.nodelay)
-            .keep_alive(sockets.keep_alive);
+            .keep_alive(sockets.keep_alive)
+            .notsent_lowat(sockets.notsent_lowat);
         match sockets.unix_mode {
             Some(mode) => bind.unix_mode(mode),
             None => bind,

@@ -139,6 +139,9 @@ pub struct SocketConfig {
     /// `60s`, or `none`. The default is none.
     #[cfg_attr(feature = "serde", serde(with = "text::optional_duration"))]
     pub keep_alive: Option<Duration>,
+    /// Bytes that the system takes for a peer that does not read: [`Bind::notsent_lowat`](crate::Bind::notsent_lowat). The default is
+    /// 65,536; 0 leaves it to the system.
+    pub notsent_lowat: u32,
 }
 
 impl Default for SocketConfig {
@@ -151,6 +154,7 @@ impl Default for SocketConfig {
             unix_mode: None,
             nodelay: true,
             keep_alive: None,
+            notsent_lowat: 64 << 10,
         }
     }
 }

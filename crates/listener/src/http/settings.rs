@@ -281,10 +281,10 @@ impl HttpSettingsBuilder {
     /// Only time in which there is something to read counts; a response that the service is slow to send has none. All responses
     /// of a connection are measured together. Then it is closed.
     ///
-    /// What the system's buffer takes counts as read, and it takes more when a third of it is free again. Linux lets it grow with what a
-    /// connection carries, up to 4 MiB (`net.ipv4.tcp_wmem`): a peer that has taken much, and then reads less than a third of that
-    /// within the grace, is closed although it reads. At the defaults, that is a peer which falls from megabytes per second to less
-    /// than about 45 kB. A link that was always slow has no such buffer. nginx's `send_timeout` has the same grain.
+    /// What the system's buffer takes counts as read, and it takes more when a part of it is free again. With
+    /// [`Bind::notsent_lowat`](crate::Bind::notsent_lowat) at its default, on Linux, that is 32 KiB: a peer that takes less within the grace, about 1 kB per
+    /// second, is closed although it reads. Without, the buffer grows with what a connection carries, and the part is a third of up
+    /// to 4 MiB, as with nginx's `send_timeout`.
     pub fn min_response_rate(mut self, rate: impl Into<Option<MinRate>>) -> Self {
         self.settings.min_response_rate = rate.into();
         self

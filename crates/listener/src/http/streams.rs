@@ -10,9 +10,10 @@
 //!                              => Task, where first steps have been slow
 //! ```
 //!
-//! One after the other, streams wait for those before them, and with them the connection. So the clock is watched: where first steps take
-//! longer than [`PATIENCE`], what is left becomes tasks at once, and so does whatever the connection begins in its next [`PAUSE`] turns.
-//! A panic ends its stream, and nothing else.
+//! One after the other, streams wait for those before them, though another core may have time. So the clock is watched: where first steps
+//! take longer than a task would be worth ([`PATIENCE`], and a [`STEP`] for each of them), what is left becomes tasks at once, and so does
+//! whatever the connection begins in its next [`PAUSE`] turns. A connection that brings more than one core can answer has long turns, and
+//! so it comes to have tasks, too. A panic ends its stream, and nothing else.
 
 use std::{
     cell::RefCell,
@@ -31,14 +32,17 @@ use tokio::time::Instant;
 use super::handed_over;
 use crate::in_flight::InFlight;
 
-/// How long the first steps of one turn may take together. As long as a task may keep a thread to itself without harm to others.
-const PATIENCE: Duration = Duration::from_micros(100);
+/// How much longer the first steps of one turn may take than quick ones do: something may come in between.
+const PATIENCE: Duration = Duration::from_micros(50);
+
+/// How long a quick step takes at most, a multiple of what hyper does in it. To begin a task on another core takes as long.
+const STEP: Duration = Duration::from_micros(5);
 
 /// For how many turns a connection takes no first steps, after they were slow.
 const PAUSE: u8 = 64;
 
-/// The clock is looked at after the first step of a turn, and then after so many. To read it costs as much as a part of a quick step.
-const STRIDE: usize = 4;
+/// The clock is looked at after the first step of a turn, and then after so many. To read it takes a part of a quick step.
+const STRIDE: u32 = 4;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -104,7 +108,7 @@ impl FirstSteps {
             Some(pause) => self.pause = pause,
             None => since = Some(Instant::now()),
         }
-        for (nth, task) in self.begun.drain(..).enumerate() {
+        for (nth, task) in (0..).zip(self.begun.drain(..)) {
             let Some(began) = since else {
                 tokio::spawn(task);
                 continue;
@@ -112,7 +116,7 @@ impl FirstSteps {
             if let Some(task) = first_step(task) {
                 tokio::spawn(task);
             }
-            if nth % STRIDE == 0 && began.elapsed() > PATIENCE {
+            if nth % STRIDE == 0 && began.elapsed() > PATIENCE + STEP * nth {
                 self.pause = PAUSE;
                 since = None;
             }
@@ -303,7 +307,7 @@ mod tests {
         };
         assert_eq!(turn(&mut steps), 1);
         steps.collect(|| {
-            Streams.execute(runs.slow(PATIENCE * 2));
+            Streams.execute(runs.slow(PATIENCE + STEP));
             Streams.execute(runs.stream(1));
         });
         steps.take();

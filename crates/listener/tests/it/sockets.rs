@@ -218,28 +218,50 @@ async fn both_families_unless_told_otherwise() {
     }
 }
 
-#[tokio::test]
-async fn options_of_connections() {
-    let mut socket = Bind::new()
-        .to("127.0.0.1:0")
-        .nodelay(false)
-        .keep_alive(std::time::Duration::from_secs(7))
-        .sockets()
-        .await
-        .expect("a free port")
-        .remove(0);
+/// Accepts one connection.
+async fn accept(bind: Bind) -> (tokio::net::TcpStream, tokio::net::TcpStream) {
+    let sockets = bind.to("127.0.0.1:0").sockets().await;
+    let mut socket = sockets.expect("a free port").remove(0);
     let addr = socket.local_addr().socket_addr().expect("over TCP");
-    let _client = tokio::net::TcpStream::connect(addr).await.expect("bound");
+    let client = tokio::net::TcpStream::connect(addr).await.expect("bound");
     let accepted = within(std::future::poll_fn(|cx| {
         bartizan_listener::Accept::poll_accept(&mut socket, cx)
     }));
     let bartizan_listener::Stream::Tcp(io) = accepted.await.expect("a connection").io else {
         panic!("it is TCP");
     };
+    (client, io)
+}
+
+#[tokio::test]
+async fn options_of_connections() {
+    let bind = Bind::new()
+        .nodelay(false)
+        .keep_alive(std::time::Duration::from_secs(7));
+    let (_client, io) = accept(bind).await;
     assert!(!io.nodelay().expect("open"));
     let socket = socket2::SockRef::from(&io);
     assert!(socket.keepalive().expect("open"));
     assert_eq!(socket.tcp_keepalive_time().expect("open").as_secs(), 7);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_takes_little_for_who_does_not_read() {
+    let mut taken = Vec::new();
+    for bind in [Bind::new(), Bind::new().notsent_lowat(0)] {
+        let (_client, io) = accept(bind).await;
+        let mut bytes = 0;
+        // Until it takes no more for a while: the peer's system takes some first, and says so.
+        while let Ok(writable) =
+            tokio::time::timeout(std::time::Duration::from_millis(50), io.writable()).await
+        {
+            writable.expect("open");
+            bytes += io.try_write(&[0; 1 << 16]).unwrap_or(0);
+        }
+        taken.push(bytes);
+    }
+    assert!(taken[0] * 2 < taken[1], "{taken:?}");
 }
 
 #[tokio::test]
