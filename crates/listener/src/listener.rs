@@ -415,6 +415,10 @@ impl<A, H> Listener<A, H> {
     /// other streams nor the accept loop. A request without a body has [`Body::empty`]. [`ConnectInfo`](crate::ConnectInfo) is in
     /// its extensions.
     ///
+    /// A service that is ready is called by the connection's task. Over HTTP/2, that task polls each answer once, and one that is not
+    /// there then becomes a task of its own; so do all of a connection whose first polls take long. Whoever computes for longer than some
+    /// microseconds without waiting does well to use `spawn_blocking`, here as elsewhere.
+    ///
     /// An error of the service is answered: a [`Rejection`](bartizan_core::Rejection) or an
     /// [`ExtractError`](crate::extract::ExtractError) anywhere in it by its own response, and any other by a 500 with problem details,
     /// which say nothing of the error; that is logged as an error. An error of a body, which comes too late for an answer, ends the
