@@ -8,20 +8,14 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError};
-use http::{Request, Response};
-use hyper::{body::Incoming, service::HttpService};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::yield_now,
-    time,
-};
-use tower_service::Service;
+use bartizan_core::BoxError;
+use tokio::{task::yield_now, time};
 
 use crate::{
     ConnectInfo,
     activity::Activity,
     answer::Requests,
+    bounds::{Answering, Spoken, Transport},
     http::{Seen, Speaking, Verdict, Watch, Why, handed_over},
     in_flight::InFlight,
     io::{Watched, linger},
@@ -45,16 +39,7 @@ enum End {
 }
 
 /// Serves one connection until it is closed, what it was upgraded to has ended, or it has to go.
-pub(crate) async fn serve<I, S, RB>(io: I, place: Arc<Place>, service: S)
-where
-    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    RB: http_body::Body + Send + 'static,
-    RB::Data: Send,
-    RB::Error: Into<BoxError>,
-{
+pub(crate) async fn serve<I: Transport, S: Answering>(io: I, place: Arc<Place>, service: S) {
     let activity = &**place.activity();
     let info = place.connection.info();
     let (io, mut given_back) = Watched::new(io, Arc::clone(place.activity()));
@@ -97,20 +82,11 @@ where
 }
 
 /// Serves until hyper is done, or the connection has to go.
-async fn run<I, S, B>(
+async fn run<I: Transport, S: Spoken>(
     mut http: Pin<&mut Speaking<'_, I, S>>,
     place: &Place,
     tunnel: &mut Option<InFlight>,
-) -> End
-where
-    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    B: http_body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+) -> End {
     let activity = &**place.activity();
     let mut poll_http = |http: Pin<&mut Speaking<'_, I, S>>, cx: &mut Context<'_>| {
         let polled = http.poll(cx);
@@ -204,7 +180,11 @@ fn log(info: &ConnectInfo, ended: Result<(), BoxError>) {
 mod tests {
     use std::{convert::Infallible, io};
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+    use bartizan_core::Body;
+    use http::{Request, Response};
+    use tokio::io::{
+        AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+    };
     use tower::service_fn;
 
     use super::*;

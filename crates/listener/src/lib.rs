@@ -187,6 +187,7 @@ mod answer;
 mod ascii;
 pub mod bind;
 mod body;
+mod bounds;
 pub mod caching;
 pub mod catch_panic;
 #[cfg(feature = "compression")]

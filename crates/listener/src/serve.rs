@@ -11,17 +11,15 @@ use std::{
     time::Duration,
 };
 
-use bartizan_core::{Body, BoxError};
-use http::{Request, Response};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     task::{JoinError, JoinSet},
     time::{self, Instant},
 };
-use tower_service::Service;
 
 use crate::{
-    Accept, AcceptError, Accepted, BackOff, Drained, Metered, Observer, connection,
+    Accept, AcceptError, Accepted, BackOff, Drained, Metered, Observer,
+    bounds::{Answering, Handshake, Transport},
+    connection,
     drain::{Connection, Drain, Owner, Phase},
     handshake::Gate,
     monitor::Monitor,
@@ -89,25 +87,16 @@ pub(crate) struct Server<H, S> {
 }
 
 /// Accepts until the drain begins, then sees it through.
-pub(crate) async fn run<A, H, IO, S, RB>(
+pub(crate) async fn run<A, H, S>(
     sources: Vec<A>,
     owner: Owner,
     drain_timeout: Duration,
     server: Server<H, S>,
 ) -> Drained
 where
-    A: Accept + Send + 'static,
-    A::Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    H: Service<Accepted<Metered<A::Io>>, Response = Accepted<IO>> + Clone + Send + 'static,
-    H::Error: Into<BoxError>,
-    H::Future: Send,
-    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    RB: http_body::Body + Send + 'static,
-    RB::Data: Send,
-    RB::Error: Into<BoxError>,
+    A: Accept<Io: Transport> + Send + 'static,
+    H: Handshake<A::Io>,
+    S: Answering,
 {
     let drain = &owner.0;
     let observer = server.observer.clone();
@@ -155,20 +144,11 @@ async fn depart(drain: &Drain) {
 }
 
 /// Accepts from every source until the drain begins. Then they are closed, and further connects refused.
-async fn accept_all<A, H, IO, S, RB>(sources: Vec<A>, drain: &Arc<Drain>, server: Server<H, S>)
+async fn accept_all<A, H, S>(sources: Vec<A>, drain: &Arc<Drain>, server: Server<H, S>)
 where
-    A: Accept + Send + 'static,
-    A::Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    H: Service<Accepted<Metered<A::Io>>, Response = Accepted<IO>> + Clone + Send + 'static,
-    H::Error: Into<BoxError>,
-    H::Future: Send,
-    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    RB: http_body::Body + Send + 'static,
-    RB::Data: Send,
-    RB::Error: Into<BoxError>,
+    A: Accept<Io: Transport> + Send + 'static,
+    H: Handshake<A::Io>,
+    S: Answering,
 {
     let sources = match <[A; 1]>::try_from(sources) {
         Ok([source]) => return accept_from(source, drain, server).await,
@@ -190,20 +170,11 @@ where
     }
 }
 
-async fn accept_from<A, H, IO, S, RB>(source: A, drain: &Arc<Drain>, server: Server<H, S>)
+async fn accept_from<A, H, S>(source: A, drain: &Arc<Drain>, server: Server<H, S>)
 where
-    A: Accept + Send + 'static,
-    A::Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    H: Service<Accepted<Metered<A::Io>>, Response = Accepted<IO>> + Clone + Send + 'static,
-    H::Error: Into<BoxError>,
-    H::Future: Send,
-    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    RB: http_body::Body + Send + 'static,
-    RB::Data: Send,
-    RB::Error: Into<BoxError>,
+    A: Accept<Io: Transport> + Send + 'static,
+    H: Handshake<A::Io>,
+    S: Answering,
 {
     let mut source = BackOff::new(source);
     let admitting = Arc::clone(drain);
@@ -245,23 +216,15 @@ fn note(error: &AcceptError, monitor: &Monitor, observer: Option<&dyn Observer>)
 }
 
 /// One connection: counted from here on, then its handshakes, then HTTP.
-fn serve<C, H, IO, S, RB>(
+fn serve<C, H, S>(
     drain: &Arc<Drain>,
     accepted: Accepted<C>,
     server: Server<H, S>,
-) -> impl Future<Output = ()> + Send + use<C, H, IO, S, RB>
+) -> impl Future<Output = ()> + Send + use<C, H, S>
 where
     C: Send + 'static,
-    H: Service<Accepted<Metered<C>>, Response = Accepted<IO>> + Send + 'static,
-    H::Error: Into<BoxError>,
-    H::Future: Send,
-    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: Service<Request<Body>, Response = Response<RB>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
-    S::Future: Send,
-    RB: http_body::Body + Send + 'static,
-    RB::Data: Send,
-    RB::Error: Into<BoxError>,
+    H: Handshake<C>,
+    S: Answering,
 {
     let Accepted { io, info } = accepted;
     tracing::trace!(id = %info.id(), peer = %info.peer(), local = %info.local(), "connection accepted");
@@ -293,17 +256,13 @@ where
 }
 
 /// The transport, when its handshakes are done. `None` if they came to nothing.
-async fn perform<H, C, IO>(
+async fn perform<H: Handshake<C>, C>(
     gate: &Gate,
     handshake: H,
-    accepted: Accepted<C>,
+    accepted: Accepted<Metered<C>>,
     connection: &Connection,
     monitor: &Monitor,
-) -> Option<IO>
-where
-    H: Service<Accepted<C>, Response = Accepted<IO>>,
-    H::Error: Into<BoxError>,
-{
+) -> Option<H::Io> {
     let began = Instant::now();
     let activity = connection.activity();
     let performed = tokio::select! {
@@ -347,6 +306,8 @@ where
 mod tests {
     use std::{convert::Infallible, io};
 
+    use bartizan_core::Body;
+    use http::{Request, Response};
     use tower::service_fn;
 
     use super::*;

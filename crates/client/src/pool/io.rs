@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, ready},
@@ -15,6 +16,10 @@ use tokio::{
 };
 
 use super::{connection::Control, frames::FrameWatch};
+
+/// How many bytes are written from one place rather than from several: the kernel takes a fifth of a microsecond longer to collect a
+/// small request, even from one place, than it takes to copy it here.
+const GATHERED: usize = 1024;
 
 /// Bytes both ways. Boxed, so that hyper's machinery is compiled once, in this crate, and not for every connector.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -109,7 +114,15 @@ impl AsyncWrite for PoolIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let stream = Pin::new(&mut self.stream);
+        let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= GATHERED {
+            let mut gathered = [const { MaybeUninit::uninit() }; GATHERED];
+            let mut gathered = ReadBuf::uninit(&mut gathered);
+            bufs.iter().for_each(|buf| gathered.put_slice(buf));
+            stream.poll_write(cx, gathered.filled())
+        } else {
+            stream.poll_write_vectored(cx, bufs)
+        };
         self.within(cx, written)
     }
 

@@ -15,14 +15,16 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     FrameLimit, HttpSettings, Protocols, Streams,
     streams::FirstSteps,
     timer::{Moment, Timer},
 };
-use crate::io::Watched;
+use crate::{
+    bounds::{Spoken, Transport},
+    io::Watched,
+};
 
 /// Makes connections.
 #[derive(Clone, Debug)]
@@ -102,16 +104,7 @@ pin_project! {
     }
 }
 
-impl<I, S, B> Speaking<'_, I, S>
-where
-    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    B: http_body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+impl<I: Transport, S: Spoken> Speaking<'_, I, S> {
     /// Lets the requests in flight be the last: `Connection: close`, or `GOAWAY`.
     pub(crate) fn graceful_shutdown(mut self: Pin<&mut Self>) {
         match self.as_mut().project() {
@@ -123,16 +116,7 @@ where
     }
 }
 
-impl<I, S, B> Future for Speaking<'_, I, S>
-where
-    I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    S: HttpService<Incoming, ResBody = B>,
-    S::Error: Into<BoxError>,
-    S::Future: Send + 'static,
-    B: http_body::Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
+impl<I: Transport, S: Spoken> Future for Speaking<'_, I, S> {
     type Output = Result<(), BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
