@@ -17,8 +17,8 @@ use tokio::{
 
 use super::{connection::Control, frames::FrameWatch};
 
-/// How many bytes are written from one place rather than from several: the kernel takes a fifth of a microsecond longer to collect a
-/// small request, even from one place, than it takes to copy it here.
+/// How many bytes are copied, so as to be written from one place: the kernel takes a fifth of a microsecond longer to collect the head and
+/// the body of a small request itself. Also where there is but one of them to collect.
 const GATHERED: usize = 1024;
 
 /// Bytes both ways. Boxed, so that hyper's machinery is compiled once, in this crate, and not for every connector.
@@ -115,7 +115,9 @@ impl AsyncWrite for PoolIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let stream = Pin::new(&mut self.stream);
-        let written = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= GATHERED {
+        let written = if let [whole] = bufs {
+            stream.poll_write(cx, whole)
+        } else if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= GATHERED {
             let mut gathered = [const { MaybeUninit::uninit() }; GATHERED];
             let mut gathered = ReadBuf::uninit(&mut gathered);
             bufs.iter().for_each(|buf| gathered.put_slice(buf));

@@ -1,10 +1,19 @@
 //! What goes over an HTTP/1.1 connection, and when it can be used again.
 
-use std::time::Duration;
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bartizan_client::{
     ConnectionInfo, Protocol, ResponseExt,
-    connect::{Alpn, Connected, Destination},
+    connect::{Alpn, Connected, Connection, Destination},
     pool::Pool,
 };
 use bartizan_core::Body;
@@ -13,12 +22,12 @@ use futures_util::future;
 use http::{Method, Request, Response, StatusCode, Uri, Version, header};
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex},
     sync::mpsc,
 };
 use tower::{Service, ServiceExt};
 
-use super::{Pipes, get, over_tcp, serve, until};
+use super::{Pipes, Wire, get, over_tcp, serve, until};
 
 /// A peer that answers each request with the bytes of its head.
 async fn mirror(mut stream: DuplexStream) {
@@ -402,4 +411,80 @@ fn a_runtime_that_ends_takes_its_connections_with_it() {
     drop(first);
     drop(second.block_on(call()).expect("a response"));
     assert_eq!(pool.stats().dialed, 2);
+}
+
+/// Counts the writes of several pieces.
+struct Pieces {
+    wire: Wire,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Connection for Pieces {
+    fn connected(&self) -> Connected {
+        self.wire.connected()
+    }
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Pieces {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write(cx, buf)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.writes.fetch_add(1, SeqCst);
+        Pin::new(&mut self.wire).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_small_request_is_written_in_one_piece() {
+    let writes = Arc::new(AtomicUsize::new(0));
+    let of_connector = Arc::clone(&writes);
+    let connector = tower::service_fn(move |_: Destination| {
+        let (ours, theirs) = duplex(1 << 20);
+        tokio::spawn(serve(theirs, |request: Request<Body>| async move {
+            Response::new(request.into_body())
+        }));
+        let wire = Wire(ours, Connected::new());
+        let writes = Arc::clone(&of_connector);
+        std::future::ready(Ok::<_, io::Error>(Pieces { wire, writes }))
+    });
+    let pool = Pool::builder().build(connector).expect("valid settings");
+    for (body, at_once) in [("", true), ("small", true), (&"large".repeat(1000), false)] {
+        let request = Request::post("http://a/").body(Body::from(body.to_owned()));
+        let call = pool.clone().oneshot(request.expect("a request"));
+        let echoed = call.await.expect("a response").text().await.expect("whole");
+        assert_eq!(echoed, body);
+        assert_eq!(writes.swap(0, SeqCst) == 0, at_once, "{}", body.len());
+    }
 }
