@@ -7,6 +7,23 @@
 mod http1;
 mod http2;
 
+use std::{fmt, future::Future, net::SocketAddr};
+
+use crate::{contenders::Contenders, support::within};
+
+/// What is sent, and what may come of it.
+trait Case {
+    type Reaction: fmt::Display;
+
+    /// The section of the RFC, and what is sent.
+    fn title(&self) -> String;
+
+    /// What the server there does about it.
+    fn try_on(&self, addr: SocketAddr) -> impl Future<Output = Self::Reaction>;
+
+    fn verdict(&self, reaction: &Self::Reaction) -> Verdict;
+}
+
 /// What came of one case.
 struct Found {
     case: String,
@@ -26,6 +43,26 @@ enum Verdict {
 }
 
 impl Found {
+    /// What comes of each case.
+    async fn of<C: Case>(cases: impl IntoIterator<Item = Vec<C>>) -> Vec<Self> {
+        let contenders = Contenders::start().await;
+        let [ours, hyper] = contenders.addrs();
+        let mut found = Vec::new();
+        for case in cases.into_iter().flatten() {
+            let reactions = [
+                within(case.try_on(ours)).await,
+                within(case.try_on(hyper)).await,
+            ];
+            found.push(Self {
+                case: case.title(),
+                verdicts: reactions.each_ref().map(|reaction| case.verdict(reaction)),
+                reactions: reactions.map(|reaction| reaction.to_string()),
+            });
+        }
+        contenders.shutdown().await;
+        found
+    }
+
     fn row(&self) -> Vec<String> {
         let [ours, hyper] = self.reactions.clone();
         vec![self.case.clone(), ours, hyper]

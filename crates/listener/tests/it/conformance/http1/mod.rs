@@ -13,11 +13,7 @@ use std::{net::SocketAddr, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Found, Verdict, judge};
-use crate::{
-    contenders::Contenders,
-    readme,
-    support::{raw, within},
-};
+use crate::{readme, support::raw};
 
 /// What follows each case.
 const NEXT: &str = "GET /next HTTP/1.1\r\nhost: b\r\nconnection: close\r\n\r\n";
@@ -57,72 +53,66 @@ fn then_next(said: &str) -> String {
     format!("{said}{AND_NEXT}")
 }
 
-async fn react(addr: SocketAddr, case: &Case) -> String {
-    let mut io = raw(addr, &case.sent).await;
-    let mut answer = Vec::new();
-    loop {
-        let read = tokio::time::timeout(Duration::from_secs(1), io.read_buf(&mut answer));
-        match read.await {
-            // A reset is a close, too.
-            Ok(Ok(0) | Err(_)) => break,
-            Ok(Ok(_)) => {}
-            // It waits for more, which never comes. A client that has gone may find it gone already.
-            Err(_) => drop(io.shutdown().await),
+impl super::Case for Case {
+    type Reaction = String;
+
+    fn title(&self) -> String {
+        format!("{}: {}", self.section, self.name)
+    }
+
+    async fn try_on(&self, addr: SocketAddr) -> String {
+        let mut io = raw(addr, &self.sent).await;
+        let mut answer = Vec::new();
+        loop {
+            let read = tokio::time::timeout(Duration::from_secs(1), io.read_buf(&mut answer));
+            match read.await {
+                // A reset is a close, too.
+                Ok(Ok(0) | Err(_)) => break,
+                Ok(Ok(_)) => {}
+                // It waits for more, which never comes. A client that has gone may find it gone already.
+                Err(_) => drop(io.shutdown().await),
+            }
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        let responses = answer.split("HTTP/1.").skip(1).map(|response| {
+            let said = response
+                .split_once("\r\n\r\n(")
+                .and_then(|(_, body)| body.split_once(')'));
+            match said {
+                Some((said, _)) => format!("({said})"),
+                None => response.get(2..5).unwrap_or("half a response").to_owned(),
+            }
+        });
+        let responses: Vec<String> = responses.collect();
+        if responses.is_empty() {
+            return CLOSED.to_owned();
+        }
+        responses.join(" ")
+    }
+
+    fn verdict(&self, reaction: &String) -> Verdict {
+        if self.allowed.contains(reaction) {
+            Verdict::Right
+        } else {
+            Verdict::Wrong
         }
     }
-    let answer = String::from_utf8_lossy(&answer);
-    let responses = answer.split("HTTP/1.").skip(1).map(|response| {
-        let said = response
-            .split_once("\r\n\r\n(")
-            .and_then(|(_, body)| body.split_once(')'));
-        match said {
-            Some((said, _)) => format!("({said})"),
-            None => response.get(2..5).unwrap_or("half a response").to_owned(),
-        }
-    });
-    let responses: Vec<String> = responses.collect();
-    if responses.is_empty() {
-        return CLOSED.to_owned();
-    }
-    responses.join(" ")
 }
 
 const WRONG: &[&str] = &[];
 
 #[tokio::test]
 async fn each_case_is_reacted_to_as_allowed() {
-    let contenders = Contenders::start().await;
-    let mut found = Vec::new();
-    for case in [
+    let found = Found::of([
         request_line::cases(),
         fields::cases(),
         framing::cases(),
         chunks::cases(),
         persistence::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    {
-        let [ours, hyper] = contenders.addrs();
-        let reactions = [
-            within(react(ours, &case)).await,
-            within(react(hyper, &case)).await,
-        ];
-        found.push(Found {
-            case: format!("{}: {}", case.section, case.name),
-            verdicts: [0, 1].map(|at| {
-                if case.allowed.contains(&reactions[at]) {
-                    Verdict::Right
-                } else {
-                    Verdict::Wrong
-                }
-            }),
-            reactions,
-        });
-    }
+    ])
+    .await;
     judge(&found, WRONG, &[]);
     readme::table("http1", &["Form", "The listener", "Bare hyper"], || {
         found.iter().map(Found::row).collect()
     });
-    contenders.shutdown().await;
 }

@@ -14,9 +14,7 @@ use tokio::net::TcpStream;
 
 use super::{Found, Verdict, judge};
 use crate::{
-    contenders::Contenders,
     readme,
-    support::within,
     wire::{
         DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RESET, SETTINGS, Wire, field, frame,
         get, head, name,
@@ -93,17 +91,6 @@ impl Case {
     fn at(self, opening: Opening) -> Self {
         Self { opening, ..self }
     }
-
-    fn verdict(&self, reaction: Reaction) -> Verdict {
-        let is_error = |reaction: &Reaction| matches!(reaction, Connection(_) | Stream(_));
-        if self.allowed.contains(&reaction) {
-            Verdict::Right
-        } else if is_error(&reaction) && self.allowed.iter().any(is_error) {
-            Verdict::OtherCode
-        } else {
-            Verdict::Wrong
-        }
-    }
 }
 
 /// One frame, or several.
@@ -167,47 +154,66 @@ fn set(setting: u16, value: u32) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload)
 }
 
-async fn react(addr: SocketAddr, case: &Case) -> Reaction {
-    let mut wire = if case.opening == Opening::Nothing {
-        let io = TcpStream::connect(addr).await.expect("it listens");
-        Wire { io }
-    } else {
-        Wire::connect(addr, &[]).await
-    };
-    if case.opening == Opening::Response {
-        wire.send(&get(1)).await;
-        while wire.until(DATA).await.expect("a body").flags & END_STREAM == 0 {}
+impl super::Case for Case {
+    type Reaction = Reaction;
+
+    fn title(&self) -> String {
+        format!("{}: {}", self.section, self.name)
     }
-    // It may be closed before the end.
-    wire.send(&case.sent).await;
-    // A task of the server's may have to run before there is an answer: it has these round trips for it.
-    for number in 0..8_u64 {
-        wire.send(&frame(PING, 0, 0, &number.to_be_bytes())).await;
-        loop {
-            let Some(frame) = wire.frame().await else {
-                return Closed;
-            };
-            let code = |at: usize| {
-                let bytes = frame.payload[at..at + 4].try_into().expect("four bytes");
-                u32::from_be_bytes(bytes)
-            };
-            match frame.kind {
-                // A graceful end has its reasons elsewhere.
-                GOAWAY if code(4) != NO_ERROR => {
-                    let code = code(4);
-                    wire.ended().await;
-                    return Connection(code);
+
+    async fn try_on(&self, addr: SocketAddr) -> Reaction {
+        let mut wire = if self.opening == Opening::Nothing {
+            let io = TcpStream::connect(addr).await.expect("it listens");
+            Wire { io }
+        } else {
+            Wire::connect(addr, &[]).await
+        };
+        if self.opening == Opening::Response {
+            wire.send(&get(1)).await;
+            while wire.until(DATA).await.expect("a body").flags & END_STREAM == 0 {}
+        }
+        // It may be closed before the end.
+        wire.send(&self.sent).await;
+        // A task of the server's may have to run before there is an answer: it has these round trips for it.
+        for number in 0..8_u64 {
+            wire.send(&frame(PING, 0, 0, &number.to_be_bytes())).await;
+            loop {
+                let Some(frame) = wire.frame().await else {
+                    return Closed;
+                };
+                let code = |at: usize| {
+                    let bytes = frame.payload[at..at + 4].try_into().expect("four bytes");
+                    u32::from_be_bytes(bytes)
+                };
+                match frame.kind {
+                    // A graceful end has its reasons elsewhere.
+                    GOAWAY if code(4) != NO_ERROR => {
+                        let code = code(4);
+                        wire.ended().await;
+                        return Connection(code);
+                    }
+                    RESET => return Stream(code(0)),
+                    // `:status: 200` is in the static table (RFC 7541 appendix A).
+                    HEADERS if frame.payload.first() == Some(&0x88) => return Answered,
+                    HEADERS => return Refused,
+                    PING if frame.payload == number.to_be_bytes() => break,
+                    _ => {}
                 }
-                RESET => return Stream(code(0)),
-                // `:status: 200` is in the static table (RFC 7541 appendix A).
-                HEADERS if frame.payload.first() == Some(&0x88) => return Answered,
-                HEADERS => return Refused,
-                PING if frame.payload == number.to_be_bytes() => break,
-                _ => {}
             }
         }
+        Ignored
     }
-    Ignored
+
+    fn verdict(&self, reaction: &Reaction) -> Verdict {
+        let is_error = |reaction: &Reaction| matches!(reaction, Connection(_) | Stream(_));
+        if self.allowed.contains(reaction) {
+            Verdict::Right
+        } else if is_error(reaction) && self.allowed.iter().any(is_error) {
+            Verdict::OtherCode
+        } else {
+            Verdict::Wrong
+        }
+    }
 }
 
 /// What h2 lets pass. The service never sees the trailers' field; spaces round a value are trimmed wherever one is read over HTTP/1.1.
@@ -247,35 +253,19 @@ const OTHER_CODE: &[&str] = &[
 
 #[tokio::test]
 async fn each_case_is_reacted_to_as_allowed() {
-    let contenders = Contenders::start().await;
-    let mut found = Vec::new();
-    for case in [
+    let found = Found::of([
         framing::cases(),
         streams::cases(),
         kinds::cases(),
         bodies::cases(),
         messages::cases(),
         hpack::cases(),
-    ]
-    .into_iter()
-    .flatten()
-    {
-        let [ours, hyper] = contenders.addrs();
-        let reactions = [
-            within(react(ours, &case)).await,
-            within(react(hyper, &case)).await,
-        ];
-        found.push(Found {
-            case: format!("{}: {}", case.section, case.name),
-            reactions: reactions.map(|reaction| reaction.to_string()),
-            verdicts: reactions.map(|reaction| case.verdict(reaction)),
-        });
-    }
+    ])
+    .await;
     judge(&found, WRONG, OTHER_CODE);
     readme::table("http2", &["Case", "The listener", "Bare hyper"], || {
         let right = [Verdict::Right; 2];
         let rows = found.iter().filter(|found| found.verdicts != right);
         rows.map(Found::row).collect()
     });
-    contenders.shutdown().await;
 }
