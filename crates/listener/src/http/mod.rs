@@ -4,6 +4,7 @@
 //! counted as they pass, and heads and bodies are measured between hyper and the service.
 
 mod alarm;
+mod bell;
 mod frames;
 mod handover;
 mod head;

@@ -153,11 +153,10 @@ impl<I: Transport, S: Spoken> Future for Speaking<'_, I, S> {
                     return connection.poll(cx).map_err(Into::into);
                 }
                 SpeakingProj::Http2 { connection, steps } => {
-                    let polled = steps.collect(|| {
+                    let polled = steps.poll(cx, |cx| {
                         let _moment = Moment::begin();
                         connection.as_mut().poll(cx)
                     });
-                    steps.take();
                     return polled.map_err(Into::into);
                 }
                 SpeakingProj::Ended => return Poll::Ready(Ok(())),

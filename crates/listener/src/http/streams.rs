@@ -2,8 +2,8 @@
 //!
 //! hyper begins a task for each request, and most are done with their first step, because the service answers at once. That step is taken
 //! by the connection's own task, as soon as hyper has looked at all that has arrived: no task is made, none is scheduled, and the answers
-//! to requests that came together are written together. A stream that is not done then goes on as a task of its own, on whatever core has
-//! time.
+//! to requests that came together are written together, at once. A stream that is not done then goes on as a task of its own, on
+//! whatever core has time.
 //!
 //! ```text
 //! hyper begins it => Collected => the first step => (Done | Task)
@@ -29,7 +29,7 @@ use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::handed_over;
+use super::{bell::Bells, handed_over};
 use crate::in_flight::InFlight;
 
 /// How much longer the first steps of one turn may take than quick ones do: something may come in between.
@@ -82,46 +82,69 @@ where
 pub(super) struct FirstSteps {
     begun: Vec<Task>,
     pause: u8,
+    bells: Bells,
 }
 
 impl FirstSteps {
-    /// Collects what hyper begins in `poll`.
-    pub(super) fn collect<T>(&mut self, poll: impl FnOnce() -> T) -> T {
-        let collecting = Collecting {
-            outer: BEGUN.replace(Some(mem::take(&mut self.begun))),
-            begun: &mut self.begun,
-        };
-        let polled = poll();
-        drop(collecting);
-        polled
+    /// Polls a connection, lets the streams that it has begun take their first steps, and, if they have something to be written, polls it
+    /// once more.
+    pub(super) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let Self {
+            begun,
+            pause,
+            bells,
+        } = self;
+        let (bell, waker) = bells.of(cx);
+        for _ in 0..2 {
+            let polled = collect(begun, || poll(&mut Context::from_waker(waker)));
+            if begun.is_empty() {
+                return polled;
+            }
+            bell.hold();
+            take_first_steps(begun, pause);
+            if !bell.release() || polled.is_ready() {
+                return polled;
+            }
+        }
+        // Others have waited, too.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
+}
 
-    /// Takes the first steps of what was collected.
-    ///
-    /// What a stream answers wakes the task that polled its connection last, so that it is written.
-    pub(super) fn take(&mut self) {
-        if self.begun.is_empty() {
-            return;
+/// Takes the first steps of what has begun, unless they are to be tasks for so many more turns.
+fn take_first_steps(begun: &mut Vec<Task>, pause: &mut u8) {
+    let mut since = None;
+    match pause.checked_sub(1) {
+        Some(left) => *pause = left,
+        None => since = Some(Instant::now()),
+    }
+    for (nth, task) in (0..).zip(begun.drain(..)) {
+        let Some(began) = since else {
+            tokio::spawn(task);
+            continue;
+        };
+        if let Some(task) = first_step(task) {
+            tokio::spawn(task);
         }
-        let mut since = None;
-        match self.pause.checked_sub(1) {
-            Some(pause) => self.pause = pause,
-            None => since = Some(Instant::now()),
-        }
-        for (nth, task) in (0..).zip(self.begun.drain(..)) {
-            let Some(began) = since else {
-                tokio::spawn(task);
-                continue;
-            };
-            if let Some(task) = first_step(task) {
-                tokio::spawn(task);
-            }
-            if nth % STRIDE == 0 && began.elapsed() > PATIENCE + STEP * nth {
-                self.pause = PAUSE;
-                since = None;
-            }
+        if nth % STRIDE == 0 && began.elapsed() > PATIENCE + STEP * nth {
+            *pause = PAUSE;
+            since = None;
         }
     }
+}
+
+/// Collects what hyper begins in `poll`.
+fn collect<T>(begun: &mut Vec<Task>, poll: impl FnOnce() -> T) -> T {
+    let _collecting = Collecting {
+        outer: BEGUN.replace(Some(mem::take(begun))),
+        begun,
+    };
+    poll()
 }
 
 /// Puts things back in order, also after a panic.
@@ -264,15 +287,30 @@ mod tests {
         }
     }
 
+    /// One turn of a connection that begins streams in its first poll. How often it was polled.
+    fn turn(steps: &mut FirstSteps, mut begin: impl FnMut(&Waker)) -> usize {
+        let mut polls = 0;
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = steps.poll(&mut cx, |cx| {
+            polls += 1;
+            if polls == 1 {
+                begin(cx.waker());
+            }
+            Poll::<()>::Pending
+        });
+        assert!(polled.is_pending());
+        polls
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_first_step_is_taken_at_once_and_the_rest_by_a_task() {
         let (mut steps, runs) = (FirstSteps::default(), Runs::default());
-        steps.collect(|| {
+        let polls = turn(&mut steps, |_| {
             Streams.execute(runs.stream(1));
             Streams.execute(runs.stream(3));
+            assert_eq!(runs.count(), 0, "not while hyper is at it");
         });
-        assert_eq!(runs.count(), 0, "not while hyper is at it");
-        steps.take();
+        assert_eq!(polls, 1, "nobody has anything to be written");
         assert_eq!(runs.count(), 2);
         while runs.count() < 4 {
             yield_now().await;
@@ -280,18 +318,54 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_a_first_step_has_answered_is_written_in_the_same_turn() {
+        let mut steps = FirstSteps::default();
+        let polls = turn(&mut steps, |waker| {
+            for _ in 0..2 {
+                let waker = waker.clone();
+                Streams.execute(async move { waker.wake() });
+            }
+        });
+        assert_eq!(polls, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_always_has_something_to_write_lets_others_go_on() {
+        let (mut steps, woken) = (FirstSteps::default(), Arc::new(Woken::default()));
+        let waker = Arc::clone(&woken).into();
+        let mut polls = 0;
+        let polled = steps.poll(&mut Context::from_waker(&waker), |cx| {
+            polls += 1;
+            let waker = cx.waker().clone();
+            Streams.execute(async move { waker.wake() });
+            Poll::<()>::Pending
+        });
+        assert!(polled.is_pending());
+        assert_eq!(polls, 2);
+        assert_eq!(woken.0.load(SeqCst), 1, "it has another turn");
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_panic_ends_its_stream_and_no_other() {
         let (mut steps, runs) = (FirstSteps::default(), Runs::default());
         let held = Arc::new(());
-        let of_stream = Arc::clone(&held);
-        steps.collect(|| {
+        turn(&mut steps, |_| {
+            let of_stream = Arc::clone(&held);
             Streams.execute(async move {
                 let _held = of_stream;
                 panic!("on purpose");
             });
             Streams.execute(runs.stream(1));
         });
-        steps.take();
         assert_eq!(runs.count(), 1);
         assert_eq!(Arc::strong_count(&held), 1, "it is dropped");
     }
@@ -299,23 +373,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn streams_that_take_their_time_are_tasks_for_a_while() {
         let (mut steps, runs) = (FirstSteps::default(), Runs::default());
-        let turn = |steps: &mut FirstSteps| {
+        let quick = |steps: &mut FirstSteps| {
             let before = runs.count();
-            steps.collect(|| Streams.execute(runs.stream(1)));
-            steps.take();
+            turn(steps, |_| Streams.execute(runs.stream(1)));
             runs.count() - before
         };
-        assert_eq!(turn(&mut steps), 1);
-        steps.collect(|| {
+        assert_eq!(quick(&mut steps), 1);
+        turn(&mut steps, |_| {
             Streams.execute(runs.slow(PATIENCE + STEP));
             Streams.execute(runs.stream(1));
         });
-        steps.take();
         assert_eq!(runs.count(), 2, "the second is a task, and yet to run");
         for _ in 0..PAUSE {
-            assert_eq!(turn(&mut steps), 0);
+            assert_eq!(quick(&mut steps), 0);
         }
-        assert_eq!(turn(&mut steps), 1, "it is tried again");
+        assert_eq!(quick(&mut steps), 1, "it is tried again");
         while runs.count() < 4 + usize::from(PAUSE) {
             yield_now().await;
         }
@@ -325,13 +397,11 @@ mod tests {
     async fn a_connection_in_a_connection_has_streams_of_its_own() {
         let (mut outer, mut inner) = (FirstSteps::default(), FirstSteps::default());
         let runs = Runs::default();
-        outer.collect(|| {
-            inner.collect(|| Streams.execute(runs.stream(1)));
-            inner.take();
+        turn(&mut outer, |_| {
+            turn(&mut inner, |_| Streams.execute(runs.stream(1)));
             assert_eq!(runs.count(), 1);
             Streams.execute(runs.stream(1));
         });
-        outer.take();
         assert_eq!(runs.count(), 2);
     }
 }
