@@ -14,6 +14,7 @@ mod errors;
 mod listener;
 mod mutual;
 mod openssl;
+mod proofs;
 mod reload;
 mod resumption;
 mod revocation;
