@@ -31,7 +31,7 @@ impl Lines {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("bartizan_client") && *metadata.level() <= Level::DEBUG
+        metadata.target() == "bartizan_client::logging" && *metadata.level() <= Level::DEBUG
     }
 
     fn event(&self, event: &Event<'_>) {

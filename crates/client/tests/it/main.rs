@@ -40,8 +40,6 @@ mod pool;
 mod proofs;
 #[cfg(feature = "redirect")]
 mod redirect;
-#[cfg(feature = "redirect")]
-mod redirect_matrix;
 mod request_bodies;
 mod requests;
 mod responses;

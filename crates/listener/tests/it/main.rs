@@ -30,6 +30,7 @@ mod observing;
 #[cfg(target_os = "linux")]
 mod out_of_files;
 mod patience;
+mod protocol;
 mod readme;
 mod requests;
 mod serving;

@@ -6,7 +6,7 @@ use bartizan_testing::ControlledBody;
 use http::Request;
 use tower::ServiceExt as _;
 
-use crate::redirect::{redirecting, why};
+use super::{redirecting, why};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sending {
