@@ -1,12 +1,10 @@
 //! One request, and what the service makes of it.
 
 use std::{
-    any::Any,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bartizan_core::{Body, BoxError, problem};
@@ -57,7 +55,11 @@ where
                 let (mut head, body) = request.into_parts();
                 let body = guarded(&head, body, settings);
                 in_flight.info().attach(&mut head.extensions);
-                State::begin(self.service.clone(), Request::from_parts(head, body))
+                // Not called before it is polled: over HTTP/2, that is where it holds up nobody, and a panic ends no other request.
+                State::Passed(Box::pin(Stage::Waiting {
+                    service: self.service.clone(),
+                    request: Some(Request::from_parts(head, body)),
+                }))
             }
             Err(refusal) => State::Refused(refusal),
         };
@@ -74,8 +76,8 @@ pin_project! {
     /// The response to one request.
     ///
     /// hyper and tokio move it several times before it is where it stays, and over HTTP/1.1 every idle connection has room for one. So it is
-    /// written by hand to be small: a service that is ready is called at once, and its future, which may be of any size, is boxed. That
-    /// costs less than the moves.
+    /// written by hand to be small, and the service with its request, and then its future, are in one box: that costs less than the
+    /// moves.
     #[must_use = "futures do nothing unless polled"]
     pub(crate) struct Answer<S, F> {
         state: State<S, F>,
@@ -88,45 +90,39 @@ pin_project! {
 }
 
 enum State<S, F> {
-    /// The service was not ready, and is asked again.
-    Waiting(Box<(S, Option<Request<Body>>)>),
-    Calling(Pin<Box<F>>),
-    Failed(BoxError),
+    /// The service has the request, or is about to.
+    Passed(Pin<Box<Stage<S, F>>>),
     /// The service is not to see the request.
     Refused(Refusal),
-    /// It goes on where it ends one request, and not all those on its connection.
-    Panicked(Option<Box<dyn Any + Send>>),
 }
 
-impl<S: Service<Request<Body>, Error: Into<BoxError>>> State<S, S::Future> {
-    /// Calls the service, if it is ready.
-    fn begin(mut service: S, request: Request<Body>) -> Self {
-        let mut request = Some(request);
-        // By reference: what is in flight here is large.
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            // Who is not ready is asked again by who can be woken.
-            let mut cx = Context::from_waker(Waker::noop());
-            Self::call(&mut service, &mut request, &mut cx)
-        }));
-        match called {
-            Ok(Poll::Ready(state)) => state,
-            Ok(Poll::Pending) => Self::Waiting(Box::new((service, request))),
-            Err(panic) => Self::Panicked(Some(panic)),
-        }
+pin_project! {
+    #[project = StageProj]
+    enum Stage<S, F> {
+        /// The service is asked whether it is ready.
+        Waiting { service: S, request: Option<Request<Body>> },
+        Calling { #[pin] future: F },
     }
+}
 
-    fn call(
-        service: &mut S,
-        request: &mut Option<Request<Body>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Self> {
-        Poll::Ready(match ready!(service.poll_ready(cx)) {
-            Ok(()) => {
-                let request = request.take().expect("it is called once");
-                Self::Calling(Box::pin(service.call(request)))
+impl<S, F> Stage<S, F>
+where
+    S: Service<Request<Body>, Future = F>,
+    F: Future<Output = Result<S::Response, S::Error>>,
+{
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        loop {
+            match self.as_mut().project() {
+                // ## Waiting => Calling
+                StageProj::Waiting { service, request } => {
+                    ready!(service.poll_ready(cx))?;
+                    let request = request.take().expect("it is called once");
+                    let future = service.call(request);
+                    self.set(Self::Calling { future });
+                }
+                StageProj::Calling { future } => return future.poll(cx),
             }
-            Err(error) => Self::Failed(error.into()),
-        })
+        }
     }
 }
 
@@ -142,30 +138,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_mut().project();
         let asked = *this.asked;
-        let answered = loop {
-            match this.state {
-                // ## Waiting => (Calling | Failed)
-                State::Waiting(waiting) => {
-                    let (service, request) = &mut **waiting;
-                    match State::call(service, request, cx) {
-                        Poll::Ready(state) => *this.state = state,
-                        Poll::Pending => break None,
-                    }
+        let answered = match this.state {
+            State::Passed(stage) => match stage.as_mut().poll(cx) {
+                Poll::Ready(Ok(response)) => {
+                    let in_flight = this.in_flight.take().expect("it is answered once");
+                    return Poll::Ready(Ok(of_service(response, asked, in_flight)));
                 }
-                State::Calling(future) => match future.as_mut().poll(cx) {
-                    Poll::Ready(Ok(response)) => {
-                        let in_flight = this.in_flight.take().expect("it is answered once");
-                        return Poll::Ready(Ok(of_service(response, asked, in_flight)));
-                    }
-                    Poll::Ready(Err(error)) => break Some(of_error(&*error.into(), asked)),
-                    Poll::Pending => break None,
-                },
-                State::Failed(error) => break Some(of_error(&**error, asked)),
-                State::Refused((status, detail)) => break Some(refuse(*status, detail, asked)),
-                State::Panicked(panic) => {
-                    resume_unwind(panic.take().expect("polled after it had panicked"))
-                }
-            }
+                Poll::Ready(Err(error)) => Some(of_error(&*error.into(), asked)),
+                Poll::Pending => None,
+            },
+            State::Refused((status, detail)) => Some(refuse(*status, detail, asked)),
         };
         let response = match answered {
             Some(response) => response,

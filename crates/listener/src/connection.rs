@@ -16,7 +16,7 @@ use crate::{
     activity::Activity,
     answer::Requests,
     bounds::{Answering, Spoken, Transport},
-    http::{Seen, Speaking, Verdict, Watch, Why, handed_over},
+    http::{Forget, Seen, Speaking, Verdict, Watch, Why, handed_over},
     in_flight::InFlight,
     io::{Watched, linger},
     place::Place,
@@ -89,6 +89,7 @@ async fn run<I: Transport, S: Spoken>(
 ) -> End {
     let activity = &**place.activity();
     let mut poll_http = |http: Pin<&mut Speaking<'_, I, S>>, cx: &mut Context<'_>| {
+        let _forget = Forget;
         let polled = http.poll(cx);
         if activity.is_tunnel() {
             *tunnel = handed_over().or(tunnel.take());

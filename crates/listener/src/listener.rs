@@ -415,9 +415,11 @@ impl<A, H> Listener<A, H> {
     /// other streams nor the accept loop. A request without a body has [`Body::empty`]. [`ConnectInfo`](crate::ConnectInfo) is in
     /// its extensions.
     ///
-    /// A service that is ready is called by the connection's task. Over HTTP/2, that task polls each answer once, and one that is not
-    /// there then becomes a task of its own; so do all of a connection whose first polls take long. Whoever computes for longer than some
-    /// microseconds without waiting does well to use `spawn_blocking`, here as elsewhere.
+    /// It is called by the connection's task. Over HTTP/2 that task polls each answer once, and one that is not there then becomes a task of
+    /// its own; where first polls take long, all do from the start. Computing for longer than some microseconds belongs into
+    /// `spawn_blocking`, here as elsewhere. A service that blocks its thread, even by `block_in_place`, until something else happens on
+    /// the same connection, would wait for ever: see
+    /// [`http2_spawn_streams`](crate::HttpSettingsBuilder::http2_spawn_streams).
     ///
     /// An error of the service is answered: a [`Rejection`](bartizan_core::Rejection) or an
     /// [`ExtractError`](crate::extract::ExtractError) anywhere in it by its own response, and any other by a 500 with problem details,

@@ -89,7 +89,13 @@ impl AcceptedOptions {
         }
         #[cfg(any(target_os = "android", target_os = "linux"))]
         if let Some(bytes) = self.notsent_lowat {
-            SockRef::from(io).set_tcp_notsent_lowat(bytes.get())?;
+            // It makes things better where it is to be had, and some kinds of sockets and sandboxes do not have it.
+            if let Err(error) = SockRef::from(io).set_tcp_notsent_lowat(bytes.get()) {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "no TCP_NOTSENT_LOWAT"
+                );
+            }
         }
         Ok(())
     }

@@ -68,6 +68,8 @@ pub struct HttpConfig {
     pub http2_keep_alive: Option<Duration>,
     /// HTTP/2 frames that bring no request any further. The default is 1000 at once and 100 per second; `None` is no limit.
     pub http2_frame_limit: Option<FrameLimit>,
+    /// Whether each HTTP/2 stream is a task from the start, for services that block. The default is `false`.
+    pub http2_spawn_streams: bool,
 }
 
 /// The least speed of a body: see [`MinRate`].
@@ -111,6 +113,7 @@ impl Default for HttpConfig {
             http2_frame_limit,
             http2_max_pending_resets,
             http2_max_refused,
+            http2_spawn_streams,
         } = HttpSettings::default();
         let rate = |rate: MinRate| RateConfig {
             bytes_per_second: rate.bytes_per_second(),
@@ -141,6 +144,7 @@ impl Default for HttpConfig {
             http2_max_refused,
             http2_keep_alive,
             http2_frame_limit,
+            http2_spawn_streams,
         }
     }
 }
@@ -187,7 +191,8 @@ impl HttpConfig {
             .http2_max_pending_resets(self.http2_max_pending_resets)
             .http2_max_refused(self.http2_max_refused)
             .http2_keep_alive(self.http2_keep_alive)
-            .http2_frame_limit(self.http2_frame_limit);
+            .http2_frame_limit(self.http2_frame_limit)
+            .http2_spawn_streams(self.http2_spawn_streams);
         if let Some(server) = &self.server_header {
             builder = builder.server_header(server);
         }
@@ -240,6 +245,7 @@ mod tests {
             http2_max_refused: 1,
             http2_keep_alive: second,
             http2_frame_limit: None,
+            http2_spawn_streams: true,
         };
         let changed = config.settings(second).expect("valid");
         let default = HttpSettings::default();
@@ -257,7 +263,7 @@ mod tests {
             protocols header_read_timeout idle_timeout request_timeout linger max_age max_requests max_uri_bytes max_header_bytes
             max_headers max_body_bytes min_request_rate min_response_rate date_header server_header http2_max_streams
             http2_stream_window http2_connection_window http2_adaptive_window http2_max_frame_size http2_max_send_buffer
-            http2_keep_alive http2_frame_limit http2_max_pending_resets http2_max_refused
+            http2_keep_alive http2_frame_limit http2_max_pending_resets http2_max_refused http2_spawn_streams
         }
     }
 }

@@ -139,7 +139,7 @@ impl Frames {
 /// what nobody knows.
 ///
 /// A peer may send `burst` of them at once. It gets `per_second` of them back with the time, and one for every request whose response
-/// was written whole, and never has more than `burst`. `WINDOW_UPDATE` frames have an allowance of their own, of the same size, and
+/// was sent whole, as far as there were bytes written for it, and never has more than `burst`. `WINDOW_UPDATE` frames have an allowance of their own, of the same size, and
 /// get one back for every 256 bytes written to the peer. A connection without any left is closed with `ENHANCE_YOUR_CALM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -162,6 +162,9 @@ impl Default for FrameLimit {
     }
 }
 
+/// How many frames a peer has earned by each of two measures: the lesser counts.
+pub(crate) type Merit = [u64; 2];
+
 /// What is left of a [`FrameLimit`].
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -169,7 +172,7 @@ pub(crate) struct Budget {
     left: u64,
     /// When, and at how much earned, it was last filled up.
     filled: Instant,
-    earned: u64,
+    earned: Merit,
 }
 
 impl Budget {
@@ -178,18 +181,19 @@ impl Budget {
             limit,
             left: limit.burst.into(),
             filled: now,
-            earned: 0,
+            earned: [0; 2],
         }
     }
 
     /// Takes one. `false` if there is none. `earned` is how many it got by merit in all; the clock is asked only when it has to be.
-    pub(crate) fn take(&mut self, earned: u64, now: impl FnOnce() -> Instant) -> bool {
+    pub(crate) fn take(&mut self, earned: Merit, now: impl FnOnce() -> Instant) -> bool {
         if self.left == 0 {
             let now = now();
             let waited = now.saturating_duration_since(self.filled);
             let by_time = waited.as_millis() * u128::from(self.limit.per_second) / 1000;
             let by_time = u64::try_from(by_time).unwrap_or(u64::MAX);
-            let by_merit = earned.saturating_sub(self.earned);
+            let more = [0, 1].map(|by| earned[by].saturating_sub(self.earned[by]));
+            let by_merit = more[0].min(more[1]);
             if by_time > 0 {
                 // Not before it is worth one, or asking often would earn nothing.
                 self.filled = now;
@@ -214,6 +218,9 @@ pub(crate) struct Budgets {
 /// How many bytes have to be written to earn one `WINDOW_UPDATE`.
 const BYTES_PER_WINDOW: u64 = 256;
 
+/// How many bytes the least of responses takes: the head of a frame, and a status. What is reset before it is answered has none.
+const BYTES_PER_ANSWER: u64 = HEAD as u64 + 1;
+
 impl Budgets {
     pub(crate) fn new(limit: FrameLimit, now: Instant) -> Self {
         Self {
@@ -226,8 +233,14 @@ impl Budgets {
     pub(crate) fn take(&mut self, cost: Cost, answered: u64, written: u64) -> bool {
         match cost {
             Cost::Nothing => true,
-            Cost::Idle => self.idle.take(answered, Instant::now),
-            Cost::Window => self.window.take(written / BYTES_PER_WINDOW, Instant::now),
+            Cost::Idle => {
+                let earned = [answered, written / BYTES_PER_ANSWER];
+                self.idle.take(earned, Instant::now)
+            }
+            Cost::Window => {
+                let earned = [written / BYTES_PER_WINDOW; 2];
+                self.window.take(earned, Instant::now)
+            }
         }
     }
 }
@@ -340,7 +353,7 @@ mod tests {
         };
         let mut budget = Budget::new(limit, start);
         let mut take =
-            |earned, millis| budget.take(earned, || start + Duration::from_millis(millis));
+            |earned, millis| budget.take([earned; 2], || start + Duration::from_millis(millis));
         assert_eq!(
             [take(0, 0), take(0, 0), take(0, 0), take(0, 0)],
             [true, true, true, false]
@@ -357,6 +370,19 @@ mod tests {
                 .count(),
             3
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn merit_is_what_both_measures_find() {
+        let limit = FrameLimit {
+            burst: 1,
+            per_second: 0,
+        };
+        let mut budget = Budget::new(limit, Instant::now());
+        let mut take = |earned| budget.take(earned, Instant::now);
+        assert_eq!([take([0, 0]), take([0, 0])], [true, false]);
+        assert_eq!([take([1, 0]), take([1, 1]), take([2, 1])], [false; 3]);
+        assert!(take([3, 2]));
     }
 
     #[test]

@@ -22,3 +22,14 @@ pub(crate) fn hand_over(request: InFlight) {
 pub(crate) fn handed_over() -> Option<InFlight> {
     BECOMES_TUNNEL.take()
 }
+
+/// Forgets a request that was handed over and that nobody has taken, when it is dropped: also after a panic, or the next tunnel on this thread
+/// would be taken for it.
+#[derive(Debug)]
+pub(crate) struct Forget;
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        drop(handed_over());
+    }
+}

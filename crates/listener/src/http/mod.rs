@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub(crate) use self::{
     frames::{Budgets, Frames, calm},
-    handover::{hand_over, handed_over},
+    handover::{Forget, hand_over, handed_over},
     head::{Refusal, check},
     request_body::{Guarded, is_over_limit},
     seen::Seen,

@@ -33,6 +33,7 @@ pub(crate) struct Speaker {
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
     frame_limit: Option<FrameLimit>,
+    http2_spawn_streams: bool,
 }
 
 impl Speaker {
@@ -71,6 +72,7 @@ impl Speaker {
             http1,
             http2,
             frame_limit: settings.http2_frame_limit,
+            http2_spawn_streams: settings.http2_spawn_streams,
         }
     }
 
@@ -140,7 +142,7 @@ impl<I: Transport, S: Spoken> Future for Speaking<'_, I, S> {
                         let connection = speaker.http2.serve_connection(TokioIo::new(io), service);
                         Speaking::Http2 {
                             connection: Box::pin(connection),
-                            steps: FirstSteps::default(),
+                            steps: FirstSteps::new(!speaker.http2_spawn_streams),
                         }
                     } else {
                         let connection = speaker.http1.serve_connection(TokioIo::new(io), service);

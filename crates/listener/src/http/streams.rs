@@ -11,9 +11,12 @@
 //! ```
 //!
 //! One after the other, streams wait for those before them, though another core may have time. So the clock is watched: where first steps
-//! take longer than a task would be worth ([`PATIENCE`], and a [`STEP`] for each of them), what is left becomes tasks at once, and so does
-//! whatever the connection begins in its next [`PAUSE`] turns. A connection that brings more than one core can answer has long turns, and
-//! so it comes to have tasks, too. A panic ends its stream, and nothing else.
+//! take longer than a task would be worth ([`PATIENCE`], and a [`STEP`] for each of them), streams are tasks from the start for [`REST`]
+//! times as long as that took. A connection that brings more than one core can answer has long turns, and so it comes to have tasks, too.
+//! A panic ends its stream, and nothing else.
+//!
+//! What no clock can see to is a first step that blocks its thread until something else happens on its connection. For services that do so,
+//! there is `HttpSettings` to have it all be tasks.
 
 use std::{
     cell::RefCell,
@@ -29,7 +32,7 @@ use hyper::rt::Executor;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
-use super::{bell::Bells, handed_over};
+use super::{Forget, bell::Bells, handed_over};
 use crate::in_flight::InFlight;
 
 /// How much longer the first steps of one turn may take than quick ones do: something may come in between.
@@ -38,10 +41,11 @@ const PATIENCE: Duration = Duration::from_micros(50);
 /// How long a quick step takes at most, a multiple of what hyper does in it. To begin a task on another core takes as long.
 const STEP: Duration = Duration::from_micros(5);
 
-/// For how many turns a connection takes no first steps, after they were slow.
-const PAUSE: u8 = 64;
+/// How much longer than slow first steps have taken a connection takes none: a hundredth of its time is lost at most.
+const REST: u32 = 100;
 
-/// The clock is looked at after the first step of a turn, and then after so many. To read it takes a part of a quick step.
+/// The clock is looked at after the first step of a turn and after the last, and in between after so many. To read it takes a part of a
+/// quick step.
 const STRIDE: u32 = 4;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -78,14 +82,23 @@ where
 }
 
 /// The streams of one connection that are yet to take their first steps.
-#[derive(Default)]
 pub(super) struct FirstSteps {
     begun: Vec<Task>,
-    pause: u8,
+    /// From when on they are taken. `None` is never.
+    from: Option<Instant>,
     bells: Bells,
 }
 
 impl FirstSteps {
+    /// Unless `are_taken`, every stream is a task from the start.
+    pub(super) fn new(are_taken: bool) -> Self {
+        Self {
+            begun: Vec::new(),
+            from: are_taken.then(Instant::now),
+            bells: Bells::default(),
+        }
+    }
+
     /// Polls a connection, lets the streams that it has begun take their first steps, and, if they have something to be written, polls it
     /// once more.
     pub(super) fn poll<T>(
@@ -93,11 +106,10 @@ impl FirstSteps {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let Self {
-            begun,
-            pause,
-            bells,
-        } = self;
+        let Self { begun, from, bells } = self;
+        let Some(from) = from else {
+            return poll(cx);
+        };
         let (bell, waker) = bells.of(cx);
         for _ in 0..2 {
             let polled = collect(begun, || poll(&mut Context::from_waker(waker)));
@@ -105,7 +117,7 @@ impl FirstSteps {
                 return polled;
             }
             bell.hold();
-            take_first_steps(begun, pause);
+            take_first_steps(begun, from);
             if !bell.release() || polled.is_ready() {
                 return polled;
             }
@@ -116,24 +128,27 @@ impl FirstSteps {
     }
 }
 
-/// Takes the first steps of what has begun, unless they are to be tasks for so many more turns.
-fn take_first_steps(begun: &mut Vec<Task>, pause: &mut u8) {
-    let mut since = None;
-    match pause.checked_sub(1) {
-        Some(left) => *pause = left,
-        None => since = Some(Instant::now()),
-    }
+/// Takes the first steps of what has begun, or makes tasks of it before it is time for them.
+fn take_first_steps(begun: &mut Vec<Task>, from: &mut Instant) {
+    let now = Instant::now();
+    let mut are_quick = *from <= now;
+    let mut left = begun.len();
     for (nth, task) in (0..).zip(begun.drain(..)) {
-        let Some(began) = since else {
-            tokio::spawn(task);
-            continue;
+        let rest = if are_quick {
+            first_step(task)
+        } else {
+            Some(task)
         };
-        if let Some(task) = first_step(task) {
+        if let Some(task) = rest {
             tokio::spawn(task);
         }
-        if nth % STRIDE == 0 && began.elapsed() > PATIENCE + STEP * nth {
-            *pause = PAUSE;
-            since = None;
+        left -= 1;
+        if are_quick && (nth % STRIDE == 0 || left == 0) {
+            let took = now.elapsed();
+            if took > PATIENCE + STEP * nth {
+                are_quick = false;
+                *from = now + took * (1 + REST);
+            }
         }
     }
 }
@@ -183,10 +198,9 @@ impl<F: Future<Output = ()>> Future for Stream<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.project();
-        let polled = this.task.poll(cx);
-        // hyper may have found nobody to send the response to: then there is no tunnel.
-        drop(handed_over());
-        ready!(polled);
+        // hyper may find nobody to send the response to: then there is no tunnel.
+        let _forget = Forget;
+        ready!(this.task.poll(cx));
         if let Some(tunnel) = this.tunnel.take() {
             tunnel.complete_unless_cut();
         }
@@ -304,7 +318,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_step_is_taken_at_once_and_the_rest_by_a_task() {
-        let (mut steps, runs) = (FirstSteps::default(), Runs::default());
+        let (mut steps, runs) = (FirstSteps::new(true), Runs::default());
         let polls = turn(&mut steps, |_| {
             Streams.execute(runs.stream(1));
             Streams.execute(runs.stream(3));
@@ -319,7 +333,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_first_step_has_answered_is_written_in_the_same_turn() {
-        let mut steps = FirstSteps::default();
+        let mut steps = FirstSteps::new(true);
         let polls = turn(&mut steps, |waker| {
             for _ in 0..2 {
                 let waker = waker.clone();
@@ -331,7 +345,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_always_has_something_to_write_lets_others_go_on() {
-        let (mut steps, woken) = (FirstSteps::default(), Arc::new(Woken::default()));
+        let (mut steps, woken) = (FirstSteps::new(true), Arc::new(Woken::default()));
         let waker = Arc::clone(&woken).into();
         let mut polls = 0;
         let polled = steps.poll(&mut Context::from_waker(&waker), |cx| {
@@ -356,7 +370,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_ends_its_stream_and_no_other() {
-        let (mut steps, runs) = (FirstSteps::default(), Runs::default());
+        let (mut steps, runs) = (FirstSteps::new(true), Runs::default());
         let held = Arc::new(());
         turn(&mut steps, |_| {
             let of_stream = Arc::clone(&held);
@@ -372,30 +386,72 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn streams_that_take_their_time_are_tasks_for_a_while() {
-        let (mut steps, runs) = (FirstSteps::default(), Runs::default());
-        let quick = |steps: &mut FirstSteps| {
-            let before = runs.count();
-            turn(steps, |_| Streams.execute(runs.stream(1)));
-            runs.count() - before
-        };
-        assert_eq!(quick(&mut steps), 1);
-        turn(&mut steps, |_| {
-            Streams.execute(runs.slow(PATIENCE + STEP));
-            Streams.execute(runs.stream(1));
-        });
-        assert_eq!(runs.count(), 2, "the second is a task, and yet to run");
-        for _ in 0..PAUSE {
+        let slow = PATIENCE + STEP * 3;
+        // Wherever the slow one stands.
+        for before in 0..3 {
+            let (mut steps, runs) = (FirstSteps::new(true), Runs::default());
+            let quick = |steps: &mut FirstSteps| {
+                let before = runs.count();
+                turn(steps, |_| Streams.execute(runs.stream(1)));
+                runs.count() - before
+            };
+            assert_eq!(quick(&mut steps), 1);
+            turn(&mut steps, |_| {
+                for _ in 0..before {
+                    Streams.execute(runs.stream(1));
+                }
+                Streams.execute(runs.slow(slow));
+            });
+            assert_eq!(runs.count(), 2 + before);
+            assert_eq!(quick(&mut steps), 0, "{before} before it");
+            time::advance(slow * REST - Duration::from_millis(1)).await;
             assert_eq!(quick(&mut steps), 0);
-        }
-        assert_eq!(quick(&mut steps), 1, "it is tried again");
-        while runs.count() < 4 + usize::from(PAUSE) {
-            yield_now().await;
+            time::advance(Duration::from_millis(1)).await;
+            assert_eq!(quick(&mut steps), 1, "it is tried again");
         }
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_follows_a_slow_stream_is_a_task() {
+        let (mut steps, runs) = (FirstSteps::new(true), Runs::default());
+        turn(&mut steps, |_| {
+            Streams.execute(runs.slow(PATIENCE * 2));
+            Streams.execute(runs.stream(1));
+        });
+        assert_eq!(runs.count(), 1);
+        while runs.count() < 2 {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn all_are_tasks_if_it_is_to_be_so() {
+        let (mut steps, runs) = (FirstSteps::new(false), Runs::default());
+        turn(&mut steps, |_| Streams.execute(runs.stream(1)));
+        assert_eq!(runs.count(), 0);
+        while runs.count() < 1 {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_panic_leaves_behind_is_no_tunnel() {
+        let drain = Drain::new();
+        let mut request = Some(InFlight::new(&admit(&drain)));
+        let task = Stream {
+            task: poll_fn(move |_| -> Poll<()> {
+                hand_over(request.take().expect("polled once"));
+                panic!("on purpose");
+            }),
+            tunnel: None,
+        };
+        assert!(first_step(Box::pin(task)).is_none());
+        assert_eq!(drain.in_flight(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_connection_in_a_connection_has_streams_of_its_own() {
-        let (mut outer, mut inner) = (FirstSteps::default(), FirstSteps::default());
+        let (mut outer, mut inner) = (FirstSteps::new(true), FirstSteps::new(true));
         let runs = Runs::default();
         turn(&mut outer, |_| {
             turn(&mut inner, |_| Streams.execute(runs.stream(1)));

@@ -213,6 +213,31 @@ fn strict() -> HttpSettings {
     builder.build().expect("valid")
 }
 
+/// An answer without content is whole when it is made, whoever still wants it.
+#[tokio::test]
+async fn who_resets_what_is_answered_without_content_earns_nothing() {
+    let server = Server::start(bind().await.http(strict()), service_fn(hello));
+    let mut wire = Wire::connect(server.addr, &[]).await;
+    let asked = |server: &Server| server.handle.stats().requests;
+    for number in 0..100 {
+        let stream = 2 * number + 1;
+        let block = head("HEAD", "/");
+        let given_up = [
+            frame(HEADERS, END_HEADERS | END_STREAM, stream, &block),
+            frame(RESET, 0, stream, &8_u32.to_be_bytes()),
+        ];
+        wire.send(&given_up.concat()).await;
+        // One after the other: there is another limit for those that come together.
+        while asked(&server) <= number.into() && !server.handle.connections().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let asked = asked(&server);
+    assert!(asked < 30, "{asked}");
+    assert_eq!(wire.ended().await, Some(CALM));
+    server.shutdown().await;
+}
+
 /// The same frames in the course of business.
 #[tokio::test]
 async fn who_pings_and_gives_up_in_measure_is_served_for_ever() {

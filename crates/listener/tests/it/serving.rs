@@ -11,16 +11,19 @@ use std::{
 
 use axum::{Extension, Router, routing};
 use bartizan_core::{Body, BoxError, Rejection, RejectionKind};
-use bartizan_listener::{ConnectInfo, extract::Violations};
+use bartizan_listener::{ConnectInfo, HttpSettings, extract::Violations};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::{Service, service_fn};
 
-use crate::support::{Server, bind, get, h1, h2, hello, raw, rest, text, within};
+use crate::{
+    support::{Server, bind, get, h1, h2, hello, raw, rest, text, within},
+    wire::{DATA, END_HEADERS, END_STREAM, HEADERS, PING, Wire, frame, head},
+};
 
 /// What the service learned of the connection, and of its body.
 async fn describe(request: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -303,6 +306,13 @@ async fn an_error_of_readiness_is_one_of_the_service() {
 #[derive(Clone, Default)]
 struct Trap {
     next_is_not_ready: Arc<AtomicBool>,
+    is_armed: bool,
+}
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        assert!(!self.is_armed || std::thread::panicking(), "on purpose");
+    }
 }
 
 impl Service<Request<Body>> for Trap {
@@ -318,6 +328,7 @@ impl Service<Request<Body>> for Trap {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path().to_owned();
         assert_ne!(path, "/call", "on purpose");
+        self.is_armed = path == "/drop";
         let next_is_not_ready = Arc::clone(&self.next_is_not_ready);
         Box::pin(async move {
             assert_ne!(path, "/first%20step", "on purpose");
@@ -333,7 +344,7 @@ impl Service<Request<Body>> for Trap {
 async fn a_panic_ends_its_own_stream_wherever_it_happens() {
     let server = Server::start(bind().await, Trap::default());
     let mut client = h2(server.addr).await;
-    for path in ["/call", "/first%20step", "/later", "/next"] {
+    for path in ["/call", "/first%20step", "/later", "/next", "/drop"] {
         let trapped = if path == "/next" {
             let response = client.send_request(get(path)).await.expect("a response");
             assert_eq!(text(response).await, "fine");
@@ -348,6 +359,31 @@ async fn a_panic_ends_its_own_stream_wherever_it_happens() {
     // Over HTTP/1.1 there is nothing but the connection to end.
     let trapped = h1(server.addr).await.send_request(get("/call")).await;
     trapped.expect_err("there is no response");
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_may_block_for_its_body_where_streams_are_tasks() {
+    let service = service_fn(|request: Request<Body>| async move {
+        let body = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(request.into_body().collect())
+        });
+        let body = body.expect("the whole body").to_bytes();
+        Ok::<_, Infallible>(Response::new(Body::from(body)))
+    });
+    let settings = HttpSettings::builder().http2_spawn_streams(true).build();
+    let listener = bind().await.http(settings.expect("valid"));
+    let server = Server::start(listener, service);
+    let mut wire = Wire::connect(server.addr, &[]).await;
+    let post = frame(HEADERS, END_HEADERS, 1, &head("POST", "/"));
+    wire.send(&[post, frame(PING, 0, 0, &[0; 8])].concat())
+        .await;
+    // Not before the service waits for it, which the answer to a ping does not prove, but nearly.
+    wire.until(PING).await.expect("an answer");
+    wire.send(&frame(DATA, END_STREAM, 1, b"body")).await;
+    let data = wire.until(DATA).await.expect("a response");
+    assert_eq!(data.payload, b"body");
+    drop(wire);
     server.shutdown().await;
 }
 
