@@ -11,9 +11,10 @@
 //! ```
 //!
 //! One after the other, streams wait for those before them, though another core may have time. So the clock is watched: where first steps
-//! take longer than a task would be worth ([`PATIENCE`], and a [`STEP`] for each of them), streams are tasks from the start for [`REST`]
-//! times as long as that took. A connection that brings more than one core can answer has long turns, and so it comes to have tasks, too.
-//! A panic ends its stream, and nothing else.
+//! take longer than a task would be worth ([`PATIENCE`], and a [`STEP`] for each of them), streams are tasks from the start for a few times
+//! as long, and for up to 2^[`MOST_STRIKES`] times where it goes on like that: a thread that was interrupted once has not been slow. A
+//! connection that brings more than one core can answer has long turns, and so it comes to have tasks, too. A panic ends its stream,
+//! and nothing else.
 //!
 //! What no clock can see to is a first step that blocks its thread until something else happens on its connection. For services that do so,
 //! there is `HttpSettings` to have it all be tasks.
@@ -41,8 +42,8 @@ const PATIENCE: Duration = Duration::from_micros(50);
 /// How long a quick step takes at most, a multiple of what hyper does in it. To begin a task on another core takes as long.
 const STEP: Duration = Duration::from_micros(5);
 
-/// How much longer than slow first steps have taken a connection takes none: a hundredth of its time is lost at most.
-const REST: u32 = 100;
+/// A connection whose first steps are always slow spends no more than a hundredth of its time on them.
+const MOST_STRIKES: u32 = 7;
 
 /// The clock is looked at after the first step of a turn and after the last, and in between after so many. To read it takes a part of a
 /// quick step.
@@ -84,9 +85,17 @@ where
 /// The streams of one connection that are yet to take their first steps.
 pub(super) struct FirstSteps {
     begun: Vec<Task>,
-    /// From when on they are taken. `None` is never.
-    from: Option<Instant>,
+    /// `None` if they are never taken.
+    pace: Option<Pace>,
     bells: Bells,
+}
+
+/// When first steps are taken.
+struct Pace {
+    /// Not before that.
+    from: Instant,
+    /// Two for each slow turn, less one for each quick one.
+    strikes: u32,
 }
 
 impl FirstSteps {
@@ -94,7 +103,10 @@ impl FirstSteps {
     pub(super) fn new(are_taken: bool) -> Self {
         Self {
             begun: Vec::new(),
-            from: are_taken.then(Instant::now),
+            pace: are_taken.then(|| Pace {
+                from: Instant::now(),
+                strikes: 0,
+            }),
             bells: Bells::default(),
         }
     }
@@ -106,8 +118,8 @@ impl FirstSteps {
         cx: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let Self { begun, from, bells } = self;
-        let Some(from) = from else {
+        let Self { begun, pace, bells } = self;
+        let Some(pace) = pace else {
             return poll(cx);
         };
         let (bell, waker) = bells.of(cx);
@@ -117,7 +129,7 @@ impl FirstSteps {
                 return polled;
             }
             bell.hold();
-            take_first_steps(begun, from);
+            take_first_steps(begun, pace);
             if !bell.release() || polled.is_ready() {
                 return polled;
             }
@@ -129,9 +141,9 @@ impl FirstSteps {
 }
 
 /// Takes the first steps of what has begun, or makes tasks of it before it is time for them.
-fn take_first_steps(begun: &mut Vec<Task>, from: &mut Instant) {
+fn take_first_steps(begun: &mut Vec<Task>, pace: &mut Pace) {
     let now = Instant::now();
-    let mut are_quick = *from <= now;
+    let mut are_quick = pace.from <= now;
     let mut left = begun.len();
     for (nth, task) in (0..).zip(begun.drain(..)) {
         let rest = if are_quick {
@@ -147,7 +159,10 @@ fn take_first_steps(begun: &mut Vec<Task>, from: &mut Instant) {
             let took = now.elapsed();
             if took > PATIENCE + STEP * nth {
                 are_quick = false;
-                *from = now + took * (1 + REST);
+                pace.strikes = MOST_STRIKES.min(pace.strikes + 2);
+                pace.from = now + took * (1 + (1 << pace.strikes));
+            } else if left == 0 {
+                pace.strikes = pace.strikes.saturating_sub(1);
             }
         }
     }
@@ -386,7 +401,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn streams_that_take_their_time_are_tasks_for_a_while() {
-        let slow = PATIENCE + STEP * 3;
+        let slow = Duration::from_millis(1);
         // Wherever the slow one stands.
         for before in 0..3 {
             let (mut steps, runs) = (FirstSteps::new(true), Runs::default());
@@ -404,11 +419,30 @@ mod tests {
             });
             assert_eq!(runs.count(), 2 + before);
             assert_eq!(quick(&mut steps), 0, "{before} before it");
-            time::advance(slow * REST - Duration::from_millis(1)).await;
+            time::advance(slow * 3).await;
             assert_eq!(quick(&mut steps), 0);
-            time::advance(Duration::from_millis(1)).await;
+            time::advance(slow).await;
             assert_eq!(quick(&mut steps), 1, "it is tried again");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_that_are_always_slow_are_tasks_for_ever_longer() {
+        let slow = Duration::from_millis(1);
+        let (mut steps, runs) = (FirstSteps::new(true), Runs::default());
+        let mut rests = Vec::new();
+        for _ in 0..5 {
+            let before = runs.count();
+            turn(&mut steps, |_| Streams.execute(runs.slow(slow)));
+            assert_eq!(runs.count() - before, 1);
+            let start = Instant::now();
+            let from = steps.pace.as_ref().expect("they are taken").from;
+            rests.push(from.duration_since(start).as_millis());
+            time::sleep_until(from).await;
+        }
+        assert_eq!(rests, [4, 16, 64, 128, 128]);
+        turn(&mut steps, |_| Streams.execute(runs.stream(1)));
+        assert_eq!(steps.pace.expect("they are taken").strikes, 6);
     }
 
     #[tokio::test(start_paused = true)]
