@@ -4,7 +4,7 @@
 //! loopback, HTTP/2 with ten requests at a time on each. The contenders take turns in every round, so that a machine whose speed drifts is
 //! as unfair to one as to the others. The CPU that the server spends on a request does not depend on what else runs on the machine as much
 //! as the requests per second do: both are told, and the ratio of each is the median of the ratios within a round. `ROUNDS` says
-//! how many rounds, each of which takes 10 s.
+//! how many rounds, each of which takes 10 s. `THREADS` gives those on tokio as many threads, which share the cores with the load.
 
 use std::{io, path::Path, process::Command, time::Duration};
 

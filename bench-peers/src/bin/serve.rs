@@ -1,7 +1,8 @@
 //! Serves the same two answers with one of the contenders: `serve bartizan [127.0.0.1:8080]`.
 //!
 //! `/large` is 4 MiB, for readers that are slow, and `/` is `hello`. What is posted is read to its end before, for writers that are slow.
-//! All are as their documentation begins, on one thread, and on one socket. Where it listens is the first line it prints.
+//! All are as their documentation begins, on one thread, or on tokio's `THREADS`, and on one socket. Where it listens is the first line it
+//! prints.
 
 use std::{io, net::SocketAddr, pin::pin};
 
@@ -35,9 +36,16 @@ fn main() -> io::Result<()> {
     if contender == "actix" {
         return actix(addr);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let threads = std::env::var("THREADS").map_or(Ok(1), |threads| threads.parse());
+    let mut runtime = match threads.map_err(io::Error::other)? {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut runtime = tokio::runtime::Builder::new_multi_thread();
+            runtime.worker_threads(threads);
+            runtime
+        }
+    };
+    let runtime = runtime.enable_all().build()?;
     runtime.block_on(async {
         match &*contender {
             "bartizan" => bartizan(addr).await,

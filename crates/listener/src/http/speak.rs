@@ -26,6 +26,9 @@ use crate::{
     io::Watched,
 };
 
+/// As many header fields as hyper reads over HTTP/1.1 if it is not told, and that costs a thousand instructions less for each request.
+const HYPERS_MAX_HEADERS: usize = 100;
+
 /// Makes connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Speaker {
@@ -42,9 +45,11 @@ impl Speaker {
         http1
             // The watch does that, with less work for each request.
             .header_read_timeout(None)
-            .max_headers(settings.max_headers)
             .max_header_size(settings.head_bytes())
             .auto_date_header(settings.date_header);
+        if settings.max_headers != HYPERS_MAX_HEADERS {
+            http1.max_headers(settings.max_headers);
+        }
         let mut http2 = http2::Builder::new(Streams);
         http2
             .timer(Timer)
