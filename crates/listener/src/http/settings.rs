@@ -328,7 +328,7 @@ impl HttpSettingsBuilder {
     ///
     /// `true` is for services that block their thread, also by `block_in_place`, until something else happens on the same connection, such
     /// as the arrival of their own request's body. By default, as over HTTP/1.1 in any case, they would wait for ever, and everything
-    /// else on the connection with them. It costs a tenth of the requests per second.
+    /// else on the connection with them. It costs a tenth of the requests per second on one thread, and more on several.
     pub const fn http2_spawn_streams(mut self, spawn: bool) -> Self {
         self.settings.http2_spawn_streams = spawn;
         self
