@@ -138,28 +138,24 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.as_mut().project();
         let asked = *this.asked;
-        let answered = match this.state {
+        let response = match this.state {
             State::Passed(stage) => match stage.as_mut().poll(cx) {
                 Poll::Ready(Ok(response)) => {
                     let in_flight = this.in_flight.take().expect("it is answered once");
                     return Poll::Ready(Ok(of_service(response, asked, in_flight)));
                 }
-                Poll::Ready(Err(error)) => Some(of_error(&*error.into(), asked)),
-                Poll::Pending => None,
+                Poll::Ready(Err(error)) => of_error(&*error.into(), asked),
+                // The answer before the timer.
+                Poll::Pending => {
+                    ready!(self.as_mut().poll_timeout(cx));
+                    let detail = "the service took too long";
+                    problem(StatusCode::SERVICE_UNAVAILABLE, detail)
+                }
             },
-            State::Refused((status, detail)) => Some(refuse(*status, detail, asked)),
+            State::Refused((status, detail)) => refuse(*status, detail, asked),
         };
-        let response = match answered {
-            Some(response) => response,
-            // The answer before the timer.
-            None => {
-                ready!(self.as_mut().poll_timeout(cx));
-                let detail = "the service took too long";
-                problem(StatusCode::SERVICE_UNAVAILABLE, detail)
-            }
-        };
-        let this = self.project();
-        let in_flight = this.in_flight.take().expect("it is answered once");
+        let in_flight = self.project().in_flight.take();
+        let in_flight = in_flight.expect("it is answered once");
         Poll::Ready(Ok(of_listener(response, asked, in_flight)))
     }
 }

@@ -61,11 +61,7 @@ pub(crate) fn of_service<B: http_body::Body<Error: Into<BoxError>>>(
     label(response.headers_mut(), asked, &in_flight);
     let is_read = has_content(asked.for_what, response.status());
     let response = response.map(|body| TrackedBody::new(body, in_flight, is_read));
-    if is_read {
-        response
-    } else {
-        without_content(response, asked)
-    }
+    as_read(response, asked, is_read)
 }
 
 /// What the listener answers itself.
@@ -77,11 +73,7 @@ pub(crate) fn of_listener<B: http_body::Body<Error: Into<BoxError>>>(
     label(response.headers_mut(), asked, &in_flight);
     let is_read = asked.for_what != ForWhat::Head;
     let response = response.map(|body| TrackedBody::own(body, in_flight, is_read));
-    if is_read {
-        response
-    } else {
-        without_content(response, asked)
-    }
+    as_read(response, asked, is_read)
 }
 
 /// What every response says, whoever it is from.
@@ -151,12 +143,14 @@ fn close(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// Keeps the head as it would be with the body (RFC 9110 section 9.3.2), whose length only `HEAD` is told. Over HTTP/1.1, hyper does.
-fn without_content<B: http_body::Body<Error: Into<BoxError>>>(
+/// Leaves out a body that is not to be read, and keeps the head as it would be with it (RFC 9110 section 9.3.2): its length is told to `HEAD`
+/// alone. Over HTTP/1.1, hyper does that.
+fn as_read<B: http_body::Body<Error: Into<BoxError>>>(
     mut response: Response<TrackedBody<B>>,
     asked: Asked,
+    is_read: bool,
 ) -> Response<TrackedBody<B>> {
-    if !asked.over_http2 {
+    if is_read || !asked.over_http2 {
         return response;
     }
     if let (Some(length), ForWhat::Head) = (response.body().size_hint().exact(), asked.for_what) {

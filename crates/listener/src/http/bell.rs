@@ -70,15 +70,16 @@ impl Bells {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     use super::*;
 
+    /// Counts.
     #[derive(Default)]
-    struct Task(AtomicUsize);
+    pub(in crate::http) struct Woken(pub(in crate::http) AtomicUsize);
 
-    impl Wake for Task {
+    impl Wake for Woken {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, SeqCst);
         }
@@ -86,7 +87,7 @@ mod tests {
 
     #[test]
     fn it_wakes_its_task_unless_it_is_held() {
-        let (task, other) = (Arc::new(Task::default()), Arc::new(Task::default()));
+        let (task, other) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
         let mut bells = Bells::default();
         let wakers: [Waker; 2] = [Arc::clone(&task).into(), Arc::clone(&other).into()];
         let (bell, waker) = bells.of(&Context::from_waker(&wakers[0])).clone();

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use crate::{
         drain::{Drain, tests::admit},
-        http::hand_over,
+        http::{bell::tests::Woken, hand_over},
     };
 
     #[tokio::test]
@@ -372,15 +372,6 @@ mod tests {
         assert!(polled.is_pending());
         assert_eq!(polls, 2);
         assert_eq!(woken.0.load(SeqCst), 1, "it has another turn");
-    }
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl std::task::Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
     }
 
     #[tokio::test(start_paused = true)]
